@@ -1,1 +1,1 @@
-"""The mathematics of diffusion with risk: SDEs, levels and fusion, the loss, samplers."""
+"""Risk-sensitive diffusion: SDEs, levels, loss and samplers, all on tensors."""

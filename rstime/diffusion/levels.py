@@ -1,0 +1,109 @@
+"""Levels per entry: how a measurement and the state of the sampler become one input of the denoiser.
+
+An entry is known through its measurement y = x + r e and, while sampling, through the state x(s) = x + s e'. Both
+are independent Gaussian measurements of the clean x, so their precisions add (measurement fusion):
+
+    1 / tau^2 = 1 / r^2 + 1 / s^2          m / tau^2 = y / r^2 + x(s) / s^2
+
+A denoiser D(m, tau) = E[x | m] fed with them is therefore E[x | x(s), y]: exact conditioning for any sampler.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def fuse(x: Tensor, s: Tensor | float, y: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+    """Fuse the state x(s) at level s with the measurement y of risk r.
+
+    Parameters
+    ----------
+    x
+        (..., N) state of the sampler; not read where s = inf.
+    s
+        Level of the state in the units of x, scalar or broadcastable; inf for no state.
+    y
+        (..., N) measurements; not read where r = inf.
+    r
+        (..., N) risk, in [0, inf].
+
+    Returns
+    -------
+    m, tau
+        The sufficient statistic of each entry and its level. r = inf gives (x, s), s = inf gives (y, r),
+        r = 0 gives (y, 0), and both infinite give (0, inf): the entry is absent.
+    """
+    level = torch.as_tensor(s, dtype=r.dtype, device=r.device).expand(torch.broadcast_shapes(r.shape, x.shape))
+    risk = r.expand_as(level)
+    unmeasured, unstarted = torch.isinf(risk), torch.isinf(level)
+    r2 = risk.masked_fill(unmeasured, 1.0).square()
+    s2 = level.masked_fill(unstarted, 1.0).square()
+    share = (r2 / (r2 + s2).clamp_min(torch.finfo(r.dtype).tiny)).masked_fill(unmeasured, 1.0)
+    share = share.masked_fill(unstarted & ~unmeasured, 0.0)  # of the state; the rest is the measurement's
+    absent = unmeasured & unstarted
+    m = torch.where(share > 0, share * x, 0.0) + torch.where(share < 1, (1 - share) * y, 0.0)
+    tau = torch.where(unmeasured, level, torch.sqrt(1 - share) * risk.masked_fill(unmeasured, 0.0))
+    return m.masked_fill(absent, 0.0), tau
+
+
+def unfuse_level(r: Tensor, floor: Tensor) -> Tensor:
+    """Return the state level s at which a measurement of risk r fuses to the level `floor`: s = f / sqrt(1 - f^2/r^2).
+
+    inf where r <= floor: no finite state keeps such an entry at or above the floor.
+    """
+    ratio = (floor / r.clamp_min(torch.finfo(r.dtype).tiny)).clamp_max(1.0)
+    return floor / torch.sqrt((1 - ratio.square()).clamp_min(0.0)).clamp_min(torch.finfo(r.dtype).tiny)
+
+
+LOG_LEVEL_MEAN = -0.6
+LOG_LEVEL_SD = 1.3
+NO_STATE = 0.1
+EDGE = 0.25
+
+
+def draw_states(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draw levels of the sampler to train on: log-normal, with an atom at s = inf (no state, the one-pass mean)."""
+    s = torch.exp(LOG_LEVEL_MEAN + LOG_LEVEL_SD * torch.randn(shape, generator=generator))
+    return s.masked_fill(torch.rand(shape, generator=generator) < NO_STATE, math.inf)
+
+
+def draw_levels(risk: Tensor, hidden: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw the level of every measured entry of a training batch, as the sampler will meet them.
+
+    A hidden entry is met at the state's level s. Any other is met as a measurement of a virtual risk rho fused with s,
+    rho independent of its own risk: exact, or the risk of another entry of the batch. In a quarter of the windows the
+    entries sit at the edge instead, tau^2 = r^2 + v^2 with v log-normal, where one-pass denoising is read. A level
+    below the entry's own risk is raised to it: such an entry teaches nothing and informs the others.
+
+    Parameters
+    ----------
+    risk
+        (B, N) scaled risk, inf where there is no entry.
+    hidden
+        (B, N) entries to be met as if they had not been measured.
+
+    Returns
+    -------
+    tau, s
+        (B, N) levels, tau >= risk where the entry exists, and the (B, 1) state levels behind them.
+    """
+    B, N = risk.shape
+    s = draw_states((B, 1), generator)
+    rho = shuffle_risks(risk, generator)
+    exact = torch.rand((B, 1), generator=generator) * 0.8  # share of exact context differs by window
+    rho = rho.masked_fill(torch.rand((B, N), generator=generator) < exact, 0.0)
+    _, tau = fuse(torch.zeros_like(risk), s, torch.zeros_like(risk), rho.masked_fill(hidden, math.inf))
+    extra = torch.exp(LOG_LEVEL_MEAN + LOG_LEVEL_SD * torch.randn((B, N), generator=generator))
+    edge = (torch.rand((B, 1), generator=generator) < EDGE) & ~hidden & torch.isfinite(risk)
+    tau = torch.where(edge, torch.sqrt(risk.square() + extra.square()), tau)
+    return torch.where(torch.isfinite(risk), torch.maximum(tau, risk), math.inf), s
+
+
+def shuffle_risks(risk: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a virtual risk for each entry from the finite risks of the whole batch."""
+    pool = risk[torch.isfinite(risk)]
+    index = torch.randint(max(len(pool), 1), risk.shape, generator=generator)
+    return pool[index] if len(pool) else torch.zeros_like(risk)

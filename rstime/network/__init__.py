@@ -1,0 +1,1 @@
+"""The score network: embedding, attention and transformer."""

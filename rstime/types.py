@@ -1,0 +1,182 @@
+"""The three things that travel: Series (what was measured), Batch (what a network sees), Posterior (the answer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rstime.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats: TypeAlias = NDArray[np.float64]
+Bools: TypeAlias = NDArray[np.bool_]
+
+
+def _empty() -> Floats:
+    return np.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One item: measurements of C variables at T time stamps, each with its risk.
+
+    Attributes
+    ----------
+    item_id
+        Name of the item (patient, station, ...).
+    time
+        (T,) strictly increasing, datetime64[ns] (UTC where `timezone` is set) or float64.
+    variables
+        The C names of the variables.
+    value
+        (T, C) in the units of each variable; NaN exactly where `risk` is inf.
+    risk
+        (T, C) standard deviation of the measurement error in the units of `value`; 0 exact, inf missing.
+    asked
+        (T, C) entries whose clean value is wanted; all of them by default.
+    static, static_names
+        (S,) numbers that describe the item as a whole; NaN where not known.
+    known, known_names
+        (T, K) covariates known at every stamp, the future included.
+    timezone
+        Time zone to write stamps back in; None for naive stamps.
+
+    Raises
+    ------
+    DataError
+        If shapes disagree, time does not increase, risk is negative or NaN, or a value is not finite.
+    """
+
+    item_id: str
+    time: NDArray[Any]
+    variables: tuple[str, ...]
+    value: Floats
+    risk: Floats
+    asked: Bools | None = None
+    static: Floats = field(default_factory=_empty)
+    static_names: tuple[str, ...] = ()
+    known: Floats | None = None
+    known_names: tuple[str, ...] = ()
+    timezone: str | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.time), len(self.variables))
+        missing = np.isinf(self.risk)
+        fill = object.__setattr__
+        fill(self, "value", np.where(missing, np.nan, np.asarray(self.value, dtype=np.float64)))
+        fill(self, "asked", np.ones(shape, dtype=bool) if self.asked is None else np.asarray(self.asked, dtype=bool))
+        if self.known is None:
+            fill(self, "known", np.empty((shape[0], 0)))
+        assert self.asked is not None and self.known is not None
+        where = f"item {self.item_id!r}"
+        for name, array, want in (
+            ("value", self.value, shape),
+            ("risk", self.risk, shape),
+            ("asked", self.asked, shape),
+            ("static", self.static, (len(self.static_names),)),
+            ("known", self.known, (shape[0], len(self.known_names))),
+        ):
+            if array.shape != want:
+                raise DataError(
+                    name, f"shape {array.shape} where {want} was expected in {where}", "Give one row a time stamp."
+                )
+        if np.any(np.isnan(self.risk)) or np.any(self.risk < 0):
+            bad = self.risk[np.isnan(self.risk) | (self.risk < 0)][0]
+            raise DataError("risk", f"{bad} in {where}", "Risk is a standard deviation: 0 exact, inf missing.")
+        if not np.all(np.isfinite(self.value[~missing])):
+            raise DataError("value", f"not finite in {where}", "Set the risk of missing entries to inf.")
+        if shape[0] > 1 and not np.all(self.time[1:] > self.time[:-1]):
+            raise DataError("time", f"not strictly increasing in {where}", "Sort the stamps and fuse repeats.")
+        if not np.all(np.isfinite(self.known)):
+            raise DataError("known", f"not finite in {where}", "Known covariates need a value at every stamp.")
+
+    @property
+    def observed(self) -> Bools:
+        """(T, C) where a measurement exists."""
+        return np.isfinite(self.risk)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B windows in the coordinate of the model, padded to T stamps.
+
+    Padding rows have risk inf and nothing asked, so that no token stands for them.
+
+    Attributes
+    ----------
+    value
+        (B, T, C) scaled values, 0 where missing.
+    risk
+        (B, T, C) scaled risk, inf where missing.
+    time
+        (B, T) real time in steps of the model since the start of the window.
+    covariates
+        (B, T, K) calendar, static and known covariates, scaled.
+    asked
+        (B, T, C) entries to be answered.
+    key
+        (B, T) int64 that names each stamp of each item, for noise that does not depend on batching.
+    """
+
+    value: Tensor
+    risk: Tensor
+    time: Tensor
+    covariates: Tensor
+    asked: Tensor
+    key: Tensor
+
+    def to(self, device: Any) -> Batch:
+        """Return the same batch on another device."""
+        return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Samples of the clean signal of one item, given everything that was measured.
+
+    Attributes
+    ----------
+    series
+        What was measured and asked.
+    samples
+        (S, T, C) joint samples in the units of the variables; NaN where nothing was asked.
+    """
+
+    series: Series
+    samples: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        want = self.series.value.shape
+        if self.samples.ndim != 3 or self.samples.shape[1:] != want:
+            raise DataError("samples", f"shape {self.samples.shape} where (S, {want[0]}, {want[1]}) was expected")
+
+    @property
+    def mean(self) -> Floats:
+        """(T, C) posterior mean."""
+        return np.asarray(self.samples.mean(0), dtype=np.float64)
+
+    @property
+    def std(self) -> Floats:
+        """(T, C) posterior standard deviation."""
+        ddof = 1 if len(self.samples) > 1 else 0
+        return np.asarray(self.samples.std(0, ddof=ddof), dtype=np.float64)
+
+    @property
+    def median(self) -> Floats:
+        """(T, C) posterior median."""
+        return self.quantile(0.5)
+
+    def quantile(self, level: float | Sequence[float]) -> Floats:
+        """Quantiles of each entry, (T, C) for one level and (L, T, C) for a sequence of L levels."""
+        return np.asarray(np.quantile(self.samples, level, axis=0), dtype=np.float64)
+
+    def interval(self, coverage: float = 0.9) -> tuple[Floats, Floats]:
+        """Lower and upper end, each (T, C), of the central interval that holds the clean value with this probability."""
+        low, high = self.quantile([(1 - coverage) / 2, (1 + coverage) / 2])
+        return low, high
