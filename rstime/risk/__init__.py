@@ -1,0 +1,1 @@
+"""Where risk comes from: datasheets, quality signals, replicates, residuals."""
