@@ -1,0 +1,176 @@
+"""Evaluation protocols: which points are hidden, which are noisy, how the data are split, what is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rstime import scores
+from rstime.datasets import etth1
+from rstime.types import Bools, Floats, Posterior, Series
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One benchmark: noisy, incomplete data to learn from, and questions whose clean answers are kept apart.
+
+    Attributes
+    ----------
+    name
+        Name of the benchmark.
+    train, validation
+        What a model may learn and choose by: hidden entries are missing, noisy ones carry their risk.
+    test
+        Items to impute.
+    truth
+        One (T, C) array an item of `test`: clean values, NaN where there is none.
+    hidden
+        One (T, C) array an item: entries taken away from `test`, whose truth is known.
+    noisy
+        One (T, C) array an item: entries left in `test` with noise, to be denoised.
+    window
+        Length in steps of the windows that are scored.
+    step
+        Length of one step: seconds for calendar stamps, else in the unit of `Series.time`.
+    """
+
+    name: str
+    train: list[Series]
+    validation: list[Series]
+    test: list[Series]
+    truth: list[Floats]
+    hidden: list[Bools]
+    noisy: list[Bools]
+    window: int
+    step: float
+
+
+@dataclass(frozen=True, eq=False)
+class Corruption:
+    """What is done to clean values: hidden where `hidden`, else read with an error of sd `risk` where `noisy`.
+
+    Attributes
+    ----------
+    hidden, noisy
+        Entries taken away, and entries read with noise; `noisy` may overlap `hidden`.
+    risk
+        Standard deviation of the noise, 0 where not noisy.
+    noise
+        The noise itself, of standard deviation `risk`.
+    """
+
+    hidden: Bools
+    noisy: Bools
+    risk: Floats
+    noise: Floats
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, shape: tuple[int, ...], clean: bool = False) -> Corruption:
+        """Hide half of all points, then make half of all points noisy with sd ~ U(.5, 1); no noise if `clean`."""
+        hidden = rng.random(shape) < 0.5
+        noisy = rng.random(shape) < 0.5
+        sd = rng.uniform(0.5, 1.0, shape)
+        normal = rng.standard_normal(shape)
+        noisy = noisy & (not clean)
+        risk = np.where(noisy, sd, 0.0)
+        return cls(hidden, noisy, risk, risk * normal)
+
+    def apply(self, item: Series, rows: slice = slice(None)) -> Series:
+        """Return the rows of a clean item as they would have been measured."""
+        risk = np.where(self.hidden | ~item.observed, np.inf, self.risk)
+        return Series(
+            item.item_id,
+            item.time[rows],
+            item.variables,
+            (item.value + self.noise)[rows],
+            risk[rows],
+            static=item.static,
+            static_names=item.static_names,
+        )
+
+
+def etth1_noisy(root: str | Path | None = None, seed: int = 2026, clean: bool = False, part: str = "test") -> Task:
+    """Noisy imputation on ETTh1: half of the points hidden, half of all points with noise of sd U(.5, 1).
+
+    First 14,400 rows, split 8,640 / 2,880 / 2,880 and z-scored by the training rows. Masks and noise are drawn once per
+    point of the whole series, so that a hidden point is never seen in any split. Scored are windows of 48 rows at
+    stride 120, 24 of them in each of the last two parts.
+
+    Parameters
+    ----------
+    root
+        Folder of the data sets.
+    seed
+        Seed of masks and noise.
+    clean
+        Hide the same points, but add no noise.
+    part
+        "test", or "validation" for making choices.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If the file is not there.
+    """
+    rows, window, stride = 14400, 48, 120
+    raw = etth1.load(root)
+    train = slice(0, 8640)
+    location, scale = raw.value[train].mean(0), raw.value[train].std(0)
+    value = (raw.value[:rows] - location) / scale
+    item = Series(raw.item_id, raw.time[:rows], raw.variables, value, np.zeros_like(value))
+    drawn = Corruption.draw(np.random.default_rng(seed), value.shape, clean)
+    first = {"validation": 8640, "test": 11520}[part]
+    windows = [slice(start, start + window) for start in range(first, first + 2880 - window + 1, stride)]
+    return Task(
+        name="etth1-clean" if clean else "etth1-noisy",
+        train=[drawn.apply(item, train)],
+        validation=[drawn.apply(item, slice(8640, 11520))],
+        test=[drawn.apply(item, piece) for piece in windows],
+        truth=[value[piece] for piece in windows],
+        hidden=[drawn.hidden[piece] for piece in windows],
+        noisy=[(drawn.noisy & ~drawn.hidden)[piece] for piece in windows],
+        window=window,
+        step=3600.0,
+    )
+
+
+def score(task: Task, posteriors: Iterable[Posterior], levels: Sequence[float] = scores.LEVELS) -> dict[str, float]:
+    """Score answers against the clean truth, item after item.
+
+    Parameters
+    ----------
+    task
+        The benchmark.
+    posteriors
+        One Posterior an item of `task.test`, in its order; may be a generator.
+    levels
+        Quantile levels of the CRPS.
+
+    Returns
+    -------
+    At hidden entries: `crps` (mean over the levels of sum 2 pinball / sum |y|), `mae` of the median, `rmse` of the
+    mean, `coverage90` and `width90` of the central 90 % band. At noisy entries: the same, named `denoise_...`.
+    """
+    every = (0.05, 0.5, 0.95, *levels)
+    parts: dict[str, list[tuple[Floats, Floats, Floats]]] = {"": [], "denoise_": []}
+    for answer, truth, hidden, noisy in zip(posteriors, task.truth, task.hidden, task.noisy, strict=True):
+        for name, where in (("", hidden), ("denoise_", noisy)):
+            samples = np.asarray(answer.samples[:, where], dtype=np.float64)
+            parts[name].append((np.quantile(samples, every, axis=0), samples.mean(0), truth[where]))
+    result: dict[str, float] = {}
+    for name, rows in parts.items():
+        quantiles, mean, truth = (np.concatenate(column, axis=-1) for column in zip(*rows, strict=True))
+        if truth.size == 0:
+            continue
+        low, median, high = quantiles[:3]
+        result |= {
+            f"{name}crps": scores.weighted_quantile_loss(quantiles[3:], truth, levels),
+            f"{name}mae": scores.mae(median, truth),
+            f"{name}rmse": scores.rmse(mean, truth),
+            f"{name}coverage90": scores.coverage(low, high, truth),
+            f"{name}width90": scores.width(low, high),
+        }
+    return result
