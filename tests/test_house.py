@@ -1,0 +1,162 @@
+"""The house stands: imports go one way, the wheel holds what it should, help is quick, the README runs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE_FOLDERS = {
+    "rstime": ROOT / "rstime",
+    "rstime.datasets": ROOT / "datasets",
+    "rstime.evaluation": ROOT / "evaluation",
+}
+
+# Who may import whom inside rstime. A folder stands for all its files, which may import one another.
+BASE = {"errors", "types"}
+DATA = BASE | {"axis", "frame", "scaling", "windows", "risk"}
+TENSORS = {"diffusion", "gaussian", "network", "denoiser"}
+MODEL = DATA | TENSORS | {"scores", "training"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "types": {"errors"},
+    "scores": BASE,
+    "frame": BASE,
+    "axis": BASE,
+    "scaling": BASE,
+    "windows": BASE | {"axis"},
+    "risk": BASE,
+    "diffusion": BASE,
+    "gaussian": BASE | {"diffusion"},
+    "network": BASE | {"gaussian"},
+    "denoiser": BASE | {"diffusion", "network", "gaussian"},
+    "training": BASE | TENSORS | {"axis", "scaling", "windows", "scores"},
+    "model": MODEL,
+    "gluonts": MODEL | {"model"},
+    "imputer": MODEL | {"model"},
+    "plotting": MODEL | {"model"},
+    "report": MODEL | {"model", "plotting"},
+    "datasets": BASE | {"frame", "risk"},
+    "evaluation": BASE | {"scores", "datasets"},
+    "evaluation.baselines": MODEL | {"model", "datasets", "evaluation"},
+    "evaluation.bench": MODEL | {"model", "datasets", "evaluation"},
+    "demo": MODEL | {"model", "plotting", "report", "datasets", "evaluation", "evaluation.baselines"},
+    "cli": MODEL | {"model", "plotting", "report", "datasets", "evaluation", "evaluation.baselines", "demo"},
+}
+NO_FRAMES = {"errors", "types", "axis", "scores", "scaling", "windows", "risk", "training"} | TENSORS
+
+
+def sources() -> Iterator[tuple[str, Path]]:
+    """Yield (module name below rstime, file) of every source file once, whatever the symlinks."""
+    for package, folder in PACKAGE_FOLDERS.items():
+        for path in sorted(folder.rglob("*.py")):
+            if package == "rstime" and path.relative_to(folder).parts[0] in ("datasets", "evaluation"):
+                continue
+            parts = [*package.split(".")[1:], *path.relative_to(folder).with_suffix("").parts]
+            yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the full name of everything that the file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; write it from rstime on"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}" if node.module == "rstime" else str(node.module)
+
+
+def rule(module: str) -> str:
+    """Name the entry of ALLOWED that a module falls under: its own, or that of its folder."""
+    return module if module in ALLOWED else module.split(".")[0]
+
+
+def violations(module: str, names: Iterable[str]) -> list[str]:
+    """Return what the module imports from rstime and must not."""
+    own = rule(module)
+    inside = [name.removeprefix("rstime.") for name in names if name.startswith("rstime.")]
+    return [name for name in inside if rule(name) not in ALLOWED[own] | {own}]
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*pair, id=pair[0] or "rstime") for pair in sources()])
+def test_imports_go_one_way(module: str, path: Path) -> None:
+    if not module:
+        return  # rstime/__init__.py names everything, and imports it only when asked
+    assert rule(module) in ALLOWED, f"{module} is new: say in ALLOWED what it may import"
+    assert violations(module, imported(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "bad"),
+    [
+        ("diffusion.loss", "rstime.frame", True),
+        ("diffusion.loss", "rstime.diffusion.levels", False),
+        ("types", "rstime.model", True),
+        ("evaluation.protocol", "rstime.model", True),
+        ("evaluation.protocol", "rstime.evaluation.baselines", True),
+        ("evaluation.baselines", "rstime.model", False),
+        ("evaluation.baselines", "rstime.evaluation.protocol", False),
+        ("risk.estimation", "rstime.model", True),
+        ("cli", "rstime.model", False),
+    ],
+)
+def test_the_import_rule_itself_finds_what_it_should(module: str, name: str, bad: bool) -> None:
+    assert bool(violations(module, [name])) is bad
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*p, id=p[0]) for p in sources() if rule(p[0]) in NO_FRAMES])
+def test_only_the_edges_know_data_frames(module: str, path: Path) -> None:
+    assert not [name for name in imported(path) if name.split(".")[0] == "pandas"]
+
+
+def test_folders_beside_the_package_cannot_shadow_others() -> None:
+    for name in ("datasets", "evaluation"):
+        assert not (ROOT / name / "__init__.py").exists()
+        link = ROOT / "rstime" / name
+        assert link.is_symlink()
+        assert link.resolve() == ROOT / name
+
+
+def test_wheel_holds_every_module_and_nothing_else(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ("rstime", "datasets", "evaluation"):
+        shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(tree)], check=True, capture_output=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    expected = {"rstime/py.typed"}
+    for package, folder in PACKAGE_FOLDERS.items():
+        prefix = package.replace(".", "/")
+        for path in folder.rglob("*.py"):
+            inner = path.relative_to(folder)
+            if package != "rstime" or inner.parts[0] not in ("datasets", "evaluation"):
+                expected.add(f"{prefix}/{inner.as_posix()}")
+    assert files == expected
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, time\n"
+        "from rstime.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "heavy = {'torch', 'gluonts', 'pandas', 'numpy', 'scipy', 'matplotlib', 'lightning', 'pyarrow'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)), 'CPU', time.process_time())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    found = re.search(r"HEAVY (\[.*\]) CPU ([\d.]+)", done.stdout)
+    assert found is not None
+    assert found[1] == "[]"
+    assert float(found[2]) < 0.5
