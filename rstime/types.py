@@ -22,6 +22,18 @@ def _empty() -> Floats:
     return np.empty(0)
 
 
+def _stamps(time: NDArray[Any], where: str) -> NDArray[Any]:
+    """Stamps as datetime64[ns] or float64, checked."""
+    time = np.asarray(time)
+    dates = np.issubdtype(time.dtype, np.datetime64)
+    if not dates and not np.issubdtype(time.dtype, np.number):
+        raise DataError("time", f"dtype {time.dtype} in {where}", "Give dates (datetime64) or numbers.")
+    time = time.astype("datetime64[ns]" if dates else np.float64)
+    if not np.all(time[1:] > time[:-1]) or not np.all(np.isfinite(time)):
+        raise DataError("time", f"not strictly increasing in {where}", "Sort the stamps and fuse repeats.")
+    return time
+
+
 @dataclass(frozen=True, eq=False)
 class Series:
     """One item: measurements of C variables at T time stamps, each with its risk.
@@ -39,7 +51,7 @@ class Series:
     risk
         (T, C) standard deviation of the measurement error in the units of `value`; 0 exact, inf missing.
     asked
-        (T, C) entries whose clean value is wanted; all of them by default.
+        (T, C) entries whose clean value is wanted; all of them by default (None).
     static, static_names
         (S,) numbers that describe the item as a whole; NaN where not known.
     known, known_names
@@ -58,43 +70,44 @@ class Series:
     variables: tuple[str, ...]
     value: Floats
     risk: Floats
-    asked: Bools | None = None
+    asked: Bools = None  # type: ignore[assignment]  # becomes an array
     static: Floats = field(default_factory=_empty)
     static_names: tuple[str, ...] = ()
-    known: Floats | None = None
+    known: Floats = None  # type: ignore[assignment]  # becomes an array
     known_names: tuple[str, ...] = ()
     timezone: str | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.time), len(self.variables))
-        missing = np.isinf(self.risk)
-        fill = object.__setattr__
-        fill(self, "value", np.where(missing, np.nan, np.asarray(self.value, dtype=np.float64)))
-        fill(self, "asked", np.ones(shape, dtype=bool) if self.asked is None else np.asarray(self.asked, dtype=bool))
-        if self.known is None:
-            fill(self, "known", np.empty((shape[0], 0)))
-        assert self.asked is not None and self.known is not None
         where = f"item {self.item_id!r}"
-        for name, array, want in (
-            ("value", self.value, shape),
-            ("risk", self.risk, shape),
-            ("asked", self.asked, shape),
-            ("static", self.static, (len(self.static_names),)),
-            ("known", self.known, (shape[0], len(self.known_names))),
+        self._become("time", _stamps(self.time, where))
+        for name, default in (("asked", np.ones(shape, dtype=bool)), ("known", np.empty((shape[0], 0)))):
+            given = getattr(self, name)
+            self._become(name, default if given is None else np.asarray(given, dtype=default.dtype))
+        for name, want in (
+            ("value", shape),
+            ("risk", shape),
+            ("asked", shape),
+            ("static", (len(self.static_names),)),
+            ("known", (shape[0], len(self.known_names))),
         ):
-            if array.shape != want:
-                raise DataError(
-                    name, f"shape {array.shape} where {want} was expected in {where}", "Give one row a time stamp."
-                )
-        if np.any(np.isnan(self.risk)) or np.any(self.risk < 0):
-            bad = self.risk[np.isnan(self.risk) | (self.risk < 0)][0]
-            raise DataError("risk", f"{bad} in {where}", "Risk is a standard deviation: 0 exact, inf missing.")
-        if not np.all(np.isfinite(self.value[~missing])):
+            found = np.shape(getattr(self, name))
+            if found != want:
+                raise DataError(name, f"shape {found} where {want} was expected in {where}", "Give one row a stamp.")
+            if name != "asked":
+                self._become(name, np.asarray(getattr(self, name), dtype=np.float64))
+        wrong = np.isnan(self.risk) | (self.risk < 0)
+        if np.any(wrong):
+            remedy = "Risk is a standard deviation: 0 exact, inf missing."
+            raise DataError("risk", f"{self.risk[wrong][0]} in {where}", remedy)
+        self._become("value", np.where(np.isinf(self.risk), np.nan, self.value))
+        if not np.all(np.isfinite(self.value[np.isfinite(self.risk)])):
             raise DataError("value", f"not finite in {where}", "Set the risk of missing entries to inf.")
-        if shape[0] > 1 and not np.all(self.time[1:] > self.time[:-1]):
-            raise DataError("time", f"not strictly increasing in {where}", "Sort the stamps and fuse repeats.")
         if not np.all(np.isfinite(self.known)):
             raise DataError("known", f"not finite in {where}", "Known covariates need a value at every stamp.")
+
+    def _become(self, name: str, array: NDArray[Any]) -> None:
+        object.__setattr__(self, name, array)
 
     @property
     def observed(self) -> Bools:
@@ -177,6 +190,6 @@ class Posterior:
         return np.asarray(np.quantile(self.samples, level, axis=0), dtype=np.float64)
 
     def interval(self, coverage: float = 0.9) -> tuple[Floats, Floats]:
-        """Lower and upper end, each (T, C), of the central interval that holds the clean value with this probability."""
+        """Lower and upper end, each (T, C), of the central interval that holds the clean value with this chance."""
         low, high = self.quantile([(1 - coverage) / 2, (1 + coverage) / 2])
         return low, high
