@@ -1,7 +1,7 @@
 """Default risk of clinical sensors, as a table of datasheet figures.
 
-Each figure is the worst that a standard or a maker admits; the figure of the device at hand beats it. Noise only: bias and
-drift (SpO2 and skin pigmentation, cuff against arterial line) are not noise. Not for clinical decisions.
+Each figure is the worst that a standard or a maker admits; the figure of the device at hand beats it. Noise only:
+bias and drift (SpO2 and skin pigmentation, cuff against arterial line) are not noise. Not for clinical decisions.
 """
 
 from __future__ import annotations
