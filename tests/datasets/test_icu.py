@@ -30,7 +30,8 @@ def test_levels_stay_within_what_a_ward_sees(ward: Ward) -> None:
     assert np.all(highest < [170, 200, 120, 140, 100, 40, 41.5, 450])
     assert ward.truth[..., column("spo2")].max() <= 100
     systolic, diastolic, middle = (ward.truth[..., column(name)] for name in PRESSURES)
-    assert np.all(systolic > middle) and np.all(middle > diastolic)
+    assert np.all(systolic > middle)
+    assert np.all(middle > diastolic)
 
 
 def test_the_heart_answers_hypotension_and_fever(ward: Ward) -> None:
@@ -38,8 +39,10 @@ def test_the_heart_answers_hypotension_and_fever(ward: Ward) -> None:
     heart = ward.truth[..., 0] - ward.truth[..., 0].mean(1, keepdims=True)
     low = ward.truth[..., column("mean_pressure")] < 58
     fever = ward.truth[..., column("temperature")] > 38
-    assert 0.01 < low.mean() < 0.15 and 0.02 < fever.mean() < 0.25
-    assert heart[low].mean() > 5 and heart[fever].mean() > 3
+    assert 0.01 < low.mean() < 0.15
+    assert 0.02 < fever.mean() < 0.25
+    assert heart[low].mean() > 5
+    assert heart[fever].mean() > 3
 
 
 def test_temperature_follows_the_clock() -> None:
@@ -78,12 +81,15 @@ def test_poor_quality_means_larger_risk(ward: Ward) -> None:
     read = np.isfinite(ward.risk[..., spo2])
     quality, risk = ward.quality[..., spo2][read], ward.risk[..., spo2][read]
     np.testing.assert_allclose(risk, 2.0 * 4.0 ** (1 - quality))
-    assert quality.min() < 0.2 and quality.max() > 0.95
+    assert quality.min() < 0.2
+    assert quality.max() > 0.95
 
 
 def test_devices_fail_for_hours_and_labs_are_irregular(ward: Ward) -> None:
     share = np.isfinite(ward.risk).mean((0, 1))
-    assert share[0] > 0.85 and 0.2 < share[column("glucose")] < 0.5 and 0.5 < share[column("temperature")] < 0.8
+    assert share[0] > 0.85
+    assert 0.2 < share[column("glucose")] < 0.5
+    assert 0.5 < share[column("temperature")] < 0.8
     gone = np.isinf(ward.risk[..., column("spo2")])
     runs = np.lib.stride_tricks.sliding_window_view(gone, 4, axis=1).all(-1)
     assert 0.02 < runs.mean() < 0.2  # four hours without a reading in a row; single random losses give 0.00004
@@ -93,7 +99,8 @@ def test_devices_fail_for_hours_and_labs_are_irregular(ward: Ward) -> None:
 
 def test_tables_repeat_the_arrays_row_by_row(ward: Ward) -> None:
     size = ward.truth.size
-    assert list(ward.table.columns) == ["item_id", "timestamp", "variable", "value", "sd"] and len(ward.table) == size
+    assert list(ward.table.columns) == ["item_id", "timestamp", "variable", "value", "sd"]
+    assert len(ward.table) == size
     np.testing.assert_array_equal(ward.table["value"].to_numpy(), ward.value.reshape(-1))
     np.testing.assert_array_equal(ward.clean["value"].to_numpy(), ward.truth.reshape(-1))
     np.testing.assert_array_equal(ward.table["sd"].isna().to_numpy(), np.isinf(ward.risk).reshape(-1))
@@ -107,7 +114,7 @@ def test_half_hour_steps_move_half_as_far() -> None:
     hourly, finer = simulate(120, step=60, seed=2).truth, simulate(120, step=30, seed=2).truth
     assert finer.shape == (120, 96, 8)
     change = np.var(finer[:, 2:] - finer[:, :-2], axis=(0, 1)) / np.var(np.diff(hourly, axis=1), axis=(0, 1))
-    assert np.all((0.6 < change) & (change < 1.5)), change  # about 1.9 if the step were ignored
+    assert np.all((change > 0.6) & (change < 1.5)), change  # about 1.9 if the step were ignored
 
 
 @pytest.mark.parametrize("wrong", [{"n_patients": 0}, {"hours": -1}, {"step": 0}])
