@@ -1,0 +1,307 @@
+"""Location and scale per channel, learned from noisy, incomplete data; risk is carried along.
+
+The model's coordinate of a variable is (transform(value) - location) / scale. Noise must be Gaussian there
+(theory, section 1), so the transform comes first and the risk is taken through it: r -> r |transform'(y)|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rstime.errors import ConfigError, DataError, ModelFileError
+from rstime.types import Floats, Series
+
+LARGEST_RELATIVE_RISK = 0.2
+"""A log or logit is refused where risk exceeds this share of the distance to the bound: its bias is no longer small."""
+
+SMALLEST_SHARE = 0.05
+"""The clean variance is taken as at least this share of the variance of the values."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A map of one variable to the real line: none, log (low < value) or logit (low < value < high).
+
+    Attributes
+    ----------
+    low, high
+        Bounds of the variable; infinite where there is none.
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+
+    @classmethod
+    def parse(cls, text: str) -> Transform:
+        """Read "none", "log" or "logit:low,high".
+
+        Raises
+        ------
+        ConfigError
+            If the text is none of these.
+
+        Examples
+        --------
+        >>> Transform.parse("logit:0,100")
+        Transform(low=0.0, high=100.0)
+        """
+        if text == "none":
+            return cls()
+        if text == "log":
+            return cls(low=0.0)
+        name, _, bounds = text.partition(":")
+        try:
+            low, high = (float(bound) for bound in bounds.split(","))
+        except ValueError:
+            low = high = 0.0
+        if name != "logit" or not -np.inf < low < high < np.inf:
+            raise ConfigError("transform", f"{text!r} is not one", 'Use "none", "log" or "logit:low,high".')
+        return cls(low, high)
+
+    def apply(self, value: Floats) -> Floats:
+        """Map values to the real line: log(value - low), or the log of (value - low) / (high - value)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if np.isinf(self.low):
+                return value
+            below = np.log(value - self.low)
+            return below if np.isinf(self.high) else below - np.log(self.high - value)
+
+    def invert(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Map back to the units of the variable."""
+        if np.isinf(self.low):
+            return y
+        if np.isinf(self.high):
+            return np.asarray(self.low + np.exp(y))
+        return np.asarray(self.low + (self.high - self.low) / (1 + np.exp(-np.clip(y, -500, 500))))
+
+    def slope(self, value: Floats) -> Floats:
+        """Return the derivative of the map: 1 / (value - low) for log, plus 1 / (high - value) for logit."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if np.isinf(self.low):
+                return np.ones_like(value)
+            return 1 / (value - self.low) + 1 / (self.high - value)  # the second term is 0 without an upper bound
+
+    def distance(self, value: Floats) -> Floats:
+        """Distance to the nearest bound; negative outside."""
+        return np.minimum(value - self.low, self.high - value)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """Location and scale of every variable and covariate.
+
+    Attributes
+    ----------
+    variables
+        The C variables of the model, in its order.
+    transform
+        (C,) texts that Transform.parse reads.
+    location, scale
+        (C,) in transformed units.
+    static_names, static_location, static_scale
+        (S,) of the numbers that describe an item.
+    known_names, known_location, known_scale
+        (K,) of the covariates known at every stamp.
+    """
+
+    variables: tuple[str, ...]
+    transform: tuple[str, ...]
+    location: Floats
+    scale: Floats
+    static_names: tuple[str, ...]
+    static_location: Floats
+    static_scale: Floats
+    known_names: tuple[str, ...]
+    known_location: Floats
+    known_scale: Floats
+
+    @classmethod
+    def fit(cls, series: Sequence[Series], transforms: Mapping[str, str] | None = None) -> Scaler:
+        """Learn location and scale from all observations, each channel by itself.
+
+        scale^2 = var(y) - mean(r^2), both with weights 1 / (V + r^2)^2, so that nearly missing entries do not spoil
+        them; V is the variance of the less noisy half. At least 5 % of var(y); a constant channel has scale 1.
+
+        Parameters
+        ----------
+        series
+            Items; a variable counts if any item names it.
+        transforms
+            "log" or "logit:low,high" by variable; all others "none".
+
+        Raises
+        ------
+        DataError
+            If there is no item, covariates differ between items, or a transform does not suit a value or its risk.
+        ConfigError
+            If a transform is unknown, or names an unknown variable.
+        """
+        if not series:
+            raise DataError("series", "no item", "Give at least one.")
+        transforms = transforms or {}
+        variables = tuple(dict.fromkeys(name for one in series for name in one.variables))
+        for name in transforms:
+            if name not in variables:
+                raise ConfigError("transforms", f"unknown variable {name!r}", f"Known ones: {_listed(variables)}.")
+        transform = tuple(transforms.get(name, "none") for name in variables)
+        first = series[0]
+        for one in series:
+            _columns("static", one.static_names, first.static_names, one.item_id)
+            _columns("known", one.known_names, first.known_names, one.item_id)
+        aligned = [_aligned(one, variables, transform) for one in series]
+        value, risk = (np.concatenate(part) for part in zip(*aligned, strict=True))
+        seen = np.isfinite(risk)
+        moments = [_moments(value[rows, column], risk[rows, column]) for column, rows in enumerate(seen.T)]
+        static = [_plain_moments(column) for column in np.array([one.static for one in series]).T]
+        known = [_plain_moments(column) for column in np.concatenate([one.known for one in series]).T]
+        return cls(
+            variables,
+            transform,
+            *_split(moments),
+            first.static_names,
+            *_split(static),
+            first.known_names,
+            *_split(known),
+        )
+
+    def scale_series(self, series: Series) -> Series:
+        """Return the item in the coordinate of the model: its variables in order, risk scaled along.
+
+        Variables that the item does not have are missing and not asked; static numbers not known become 0, the mean.
+
+        Raises
+        ------
+        DataError
+            If a variable or covariate is unknown, a covariate is absent, or a transform does not suit a value.
+        """
+        value, risk = _aligned(series, self.variables, self.transform)
+        asked = np.zeros(value.shape, dtype=bool)
+        asked[:, [self.variables.index(name) for name in series.variables]] = series.asked
+        static = series.static[_columns("static", series.static_names, self.static_names, series.item_id)]
+        known = series.known[:, _columns("known", series.known_names, self.known_names, series.item_id)]
+        return replace(
+            series,
+            variables=self.variables,
+            value=(value - self.location) / self.scale,
+            risk=risk / self.scale,
+            asked=asked,
+            static=np.nan_to_num((static - self.static_location) / self.static_scale),
+            static_names=self.static_names,
+            known=(known - self.known_location) / self.known_scale,
+            known_names=self.known_names,
+        )
+
+    def unscale_samples(self, samples: NDArray[Any], variables: Sequence[str] | None = None) -> Floats:
+        """Take samples (..., C) of the model back to the units of the variables; `variables` picks and orders them."""
+        names = self.variables if variables is None else tuple(variables)
+        places = [self.variables.index(name) for name in names]
+        y = np.asarray(samples[..., places], dtype=np.float64) * self.scale[places] + self.location[places]
+        for column, place in enumerate(places):
+            y[..., column] = Transform.parse(self.transform[place]).invert(y[..., column])
+        return y
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scaler as lists that JSON can hold."""
+        return {name: np.asarray(getattr(self, name)).tolist() for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Scaler:
+        """Read the scaler back.
+
+        Raises
+        ------
+        ModelFileError
+            If an entry is absent or of the wrong length, or a scale is not positive.
+        """
+        try:
+            parts: dict[str, Any] = {name: state[name] for name in cls.__dataclass_fields__}
+            for name in ("variables", "transform", "static_names", "known_names"):
+                parts[name] = tuple(str(text) for text in parts[name])
+            for prefix, names in (("", "variables"), ("static_", "static_names"), ("known_", "known_names")):
+                for name in (f"{prefix}location", f"{prefix}scale"):
+                    parts[name] = np.array(parts[name], dtype=np.float64)
+                    if parts[name].shape != (len(parts[names]),) or not np.all(np.isfinite(parts[name])):
+                        raise ValueError(f"{name} has shape {parts[name].shape} or is not finite")
+                if np.any(parts[f"{prefix}scale"] <= 0):
+                    raise ValueError(f"{prefix}scale is not positive")
+            if len([Transform.parse(text) for text in parts["transform"]]) != len(parts["variables"]):
+                raise ValueError("transform has another length than variables")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError("scaler", f"cannot be read ({error})", "Save the model again.") from error
+        return cls(**parts)
+
+
+def _aligned(series: Series, variables: tuple[str, ...], transform: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Values and risks (T, C) of one item for these variables, in transformed units."""
+    shape = (len(series.time), len(variables))
+    value, risk = np.full(shape, np.nan), np.full(shape, np.inf)
+    for column, name in enumerate(series.variables):
+        if name not in variables:
+            problem = f"unknown variable {name!r} in item {series.item_id!r}"
+            raise DataError("variable", problem, f"The model knows {_listed(variables)}.")
+        place = variables.index(name)
+        value[:, place], risk[:, place] = series.value[:, column], series.risk[:, column]
+        if transform[place] != "none":
+            seen, where = series.observed[:, column], f"of variable {name!r} in item {series.item_id!r}"
+            value[seen, place], risk[seen, place] = _forward(
+                Transform.parse(transform[place]), value[seen, place], risk[seen, place], where
+            )
+    return value, risk
+
+
+def _forward(transform: Transform, value: Floats, risk: Floats, where: str) -> tuple[Floats, Floats]:
+    """Transform observations (N,) and their risk: r |transform'(y)|."""
+    distance = transform.distance(value)
+    if np.any(distance <= 0):
+        problem = f"{value[distance <= 0][0]} {where} is not inside ({transform.low}, {transform.high})"
+        raise DataError("value", problem, "Correct it, widen the bounds, or fit without the transform.")
+    far = risk > LARGEST_RELATIVE_RISK * distance
+    if np.any(far):
+        problem = (
+            f"{risk[far][0]} {where}, above {LARGEST_RELATIVE_RISK} times the distance of {value[far][0]} to a bound"
+        )
+        raise DataError("sd", problem, "Widen the bounds, or fit without the transform.")
+    return transform.apply(value), risk * transform.slope(value)
+
+
+def _moments(y: Floats, r: Floats) -> tuple[float, float]:
+    """Location and scale of a channel from values y (N,) with risks r (N,)."""
+    if not len(y):
+        return 0.0, 1.0
+    r = np.minimum(r, 1e100)
+    spread = float(np.var(y[r <= np.median(r)])) or float(np.var(y)) or 1.0
+    weight = ((spread + r.min() ** 2) / (spread + r**2)) ** 2
+    weight /= weight.sum()
+    location = float(weight @ y)
+    variance = float(weight @ (y - location) ** 2)
+    if variance <= 1e-24 * location**2:  # constant up to rounding
+        return location, 1.0
+    return location, max(variance - float(weight @ r**2), SMALLEST_SHARE * variance) ** 0.5
+
+
+def _plain_moments(column: Floats) -> tuple[float, float]:
+    """Mean and standard deviation of a covariate, where it is known."""
+    present = column[np.isfinite(column)]
+    return _moments(present, np.zeros_like(present))
+
+
+def _split(moments: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
+    table = np.array(moments, dtype=np.float64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _columns(kind: str, have: tuple[str, ...], want: tuple[str, ...], item_id: str) -> list[int]:
+    """Where the covariates that the model wants are among those that an item has."""
+    if set(have) != set(want):
+        problem = f"covariates {_listed(have)} in item {item_id!r} where {_listed(want)} are expected"
+        raise DataError(kind, problem, "Give every item, in fit and prediction, the same covariates.")
+    return [have.index(name) for name in want]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "(none)"
