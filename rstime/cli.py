@@ -1,12 +1,217 @@
-"""Command line: rstime fit, impute, forecast, demo."""
+"""Command line: rstime fit, impute, forecast, demo. Heavy imports stay inside the functions, so that help is quick."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rstime.errors import ConfigError, RstimeError, RstimeWarning
+from rstime.options import parser
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rstime.frame import Columns
+    from rstime.model import RiskDiffusion
+    from rstime.types import Series
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    argparse.ArgumentParser(prog="rstime", description=__doc__).parse_args(arguments)
+    """Run one command; 0 if it worked, 2 for bad input or settings, 130 if it was interrupted."""
+    commands = {command.__name__: command for command in (demo, fit, impute, forecast)}
+    options = parser(commands).parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RstimeWarning)
+        warnings.showwarning = _show_warning
+        try:
+            commands[options.command](options)
+        except RstimeError as error:
+            print(f"rstime {options.command}: error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print(f"rstime {options.command}: interrupted, nothing written", file=sys.stderr)
+            return 130
     return 0
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fit a model to a table and save it in a folder."""
+    from rstime.tables import check_folders, replacing
+
+    target: Path = options.out
+    check_folders(target)
+    if target.exists() and not (target / "config.json").is_file():
+        raise ConfigError("--out", f"{target} exists and is not a model", "Choose another name.")
+    columns, series = _series(options, grid=options.grid, fitting=True)
+
+    from rstime.model import RiskDiffusion
+
+    model = RiskDiffusion(
+        options.model,
+        size=options.size,
+        window=_window(options.window, series, options.grid),
+        grid=options.grid,
+        transforms=dict(options.transform),
+    )
+    model.fit(
+        series,
+        steps=options.steps,
+        max_minutes=options.max_minutes if options.steps is None else float("inf"),
+        device=options.device,
+        seed=options.seed,
+        progress=not options.quiet,
+        columns=columns,
+    )
+    _say_support(options, model)
+    with replacing(target) as (draft,):
+        model.save(draft)
+    _say(options, f"model saved in {target}")
+
+
+def impute(options: argparse.Namespace) -> None:
+    """Write the table's rows with the posterior of each one's clean value."""
+    from rstime.tables import read_verbatim
+
+    _check_outputs(options)
+    model = _load(options)
+    columns, series = _series(options, grid=model.grid)
+    posteriors = model.impute(series, samples=options.samples, seed=options.seed, entries=options.entries)
+
+    from rstime.frame import answer
+
+    asked = _table(options, columns)
+    answered = answer(asked, posteriors, columns, quantiles=options.quantiles, entries=options.entries, grid=model.grid)
+    result = read_verbatim(options.table)
+    for name in answered.columns:
+        if name not in asked.columns:
+            result[name] = answered[name].to_numpy()
+    _write(options, result, posteriors, columns)
+
+
+def forecast(options: argparse.Namespace) -> None:
+    """Write rows for the stamps after each item's last one."""
+    _check_outputs(options)
+    model = _load(options)
+    columns, series = _series(options, grid=model.grid)
+    posteriors = model.forecast(series, options.horizon, samples=options.samples, seed=options.seed)
+
+    from rstime.frame import future_rows
+
+    _write(options, future_rows(posteriors, columns, options.quantiles), posteriors, columns)
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Fit, impute, denoise and forecast on simulated or public data, with a table and pictures."""
+    from rstime.demo import run
+
+    run(options.data, options.root, options.out, options.seed, options.max_minutes)
+
+
+def _columns(options: argparse.Namespace) -> Columns:
+    from rstime.frame import Columns
+
+    return Columns(
+        options.id_col, options.time_col, options.variable_col, options.value_col, options.sd_col, options.variance_col
+    )
+
+
+def _table(options: argparse.Namespace, columns: Columns) -> pd.DataFrame:
+    """Read the columns of TABLE that mean something."""
+    from rstime.tables import read
+
+    return read(options.table, text=(columns.item_id, columns.variable), columns=set(vars(columns).values()))
+
+
+def _series(options: argparse.Namespace, **settings: Any) -> tuple[Columns, list[Series]]:
+    """Read TABLE and the covariates."""
+    from rstime.frame import from_long
+    from rstime.tables import read
+
+    columns = _columns(options)
+    extra = {name: getattr(options, name) for name in ("static", "known")}
+    tables = {name: path and read(path, text=(columns.item_id,)) for name, path in extra.items()}
+    series = from_long(_table(options, columns), columns, **tables, **settings)
+    entries = sum(int(one.observed.sum()) for one in series)
+    names = sorted({name for one in series for name in one.variables})
+    _say(options, f"{options.table}: {len(series)} items, {entries} measurements of {', '.join(names)}")
+    return columns, series
+
+
+def _window(extent: int | str, series: Sequence[Series], grid: str | None) -> int:
+    """Length of a window in steps of the model."""
+    from rstime.axis import Axis, duration
+
+    if isinstance(extent, str):
+        axis = Axis.fit(series, grid)
+        if not axis.calendar:
+            raise ConfigError("--window", f"{extent!r} beside stamps that are numbers", "Give a count of stamps.")
+        extent = round(duration(extent) / axis.step)
+    if extent < 1:
+        raise ConfigError("--window", f"{extent} stamps", "Give a positive count, or a duration longer than one step.")
+    return extent
+
+
+def _load(options: argparse.Namespace) -> RiskDiffusion:
+    from rstime.model import RiskDiffusion
+
+    model = RiskDiffusion.load(options.saved, device=options.device)
+    _say_support(options, model)
+    return model
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Find out before the long work whether the results can be written, and whether counts make sense."""
+    from rstime.tables import check_folders, check_suffix
+
+    targets = [path for path in (options.out, options.joint_samples) if path is not None]
+    for path in targets:
+        check_suffix(path, "output")
+    check_folders(*targets)
+    if options.samples < 1:
+        raise ConfigError("--samples", f"{options.samples}", "Give a positive count.")
+    if options.command == "forecast" and isinstance(options.horizon, int) and options.horizon < 1:
+        raise ConfigError("--horizon", f"{options.horizon}", "Give a positive count, or a duration such as 24h.")
+
+
+def _write(options: argparse.Namespace, result: pd.DataFrame, posteriors: Sequence[Any], columns: Columns) -> None:
+    from rstime.frame import joint_samples
+    from rstime.tables import replacing, write
+
+    tables = {options.out: result}
+    if options.joint_samples is not None:
+        tables[options.joint_samples] = joint_samples(posteriors, columns)
+    with replacing(*tables) as drafts:
+        for draft, table in zip(drafts, tables.values(), strict=True):
+            write(table, draft)
+    for path, table in tables.items():
+        _say(options, f"{path}: {len(table)} rows")
+
+
+def _say_support(options: argparse.Namespace, model: RiskDiffusion) -> None:
+    _say(options, "smallest risk that the training data teach, by variable:\n" + model.support.to_string(index=False))
+
+
+def _say(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        print(text, file=sys.stderr)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print warnings meant for the user as one line, others with their place."""
+    place = "" if issubclass(category, RstimeWarning) else f" ({filename}:{lineno})"
+    print(f"warning: {message}{place}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

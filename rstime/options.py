@@ -1,0 +1,133 @@
+"""The options of the command line, described for argparse."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rstime import __version__
+
+COLUMNS = {"id": "item_id", "time": "timestamp", "variable": "variable", "value": "value", "sd": "sd"}
+LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+TABLE = (
+    "TABLE is CSV or Parquet with one measurement a row: item_id, timestamp, variable, value, sd. sd is the standard "
+    "deviation of the measurement error in the units of value (0: exact). A row with an empty value is a question."
+)
+
+
+def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argparse.ArgumentParser:
+    """Describe all options of the commands demo, fit, impute and forecast, whose docstrings are their description."""
+    top = argparse.ArgumentParser(
+        prog="rstime", description="Calibrated samples of the clean signal behind noisy, incomplete time series."
+    )
+    top.add_argument("--version", action="version", version=f"rstime {__version__}")
+    choices = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, run in commands.items():
+        text = (run.__doc__ or name).strip()
+        command = choices.add_parser(name, help=text, description=text if name == "demo" else f"{text} {TABLE}")
+        if name == "demo":
+            _add_demo(command)
+            continue
+        if name != "fit":
+            command.add_argument("saved", type=Path, metavar="MODEL", help="folder that `rstime fit` wrote")
+        command.add_argument("table", type=Path, metavar="TABLE", help=".csv or .parquet")
+        if name == "fit":
+            _add_fit(command)
+        else:
+            _add_answers(command, name)
+        _add_common(command)
+    return top
+
+
+def _add_demo(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--data", metavar="NAME", help="a public data set, such as physionet2012 (default: a simulated ward)")
+    add("--root", type=Path, metavar="DIR", help="folder that holds the data set")
+    add("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="folder for pictures (default: demo-out)")
+    add("--seed", type=int, default=0, help="the same seed gives the same data (default: 0)")
+    add("--max-minutes", type=minutes, default=2.0, metavar="MINUTES", help="time limit of training (default: 2)")
+
+
+def _add_fit(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--out", type=Path, required=True, metavar="MODEL", help="folder to save the model in")
+    add("--grid", metavar="1h", help="bin times to this grid (default: times as they are)")
+    add("--window", type=extent, default=48, metavar="48", help="stamps, or a duration such as 48h (default: 48)")
+    add("--model", choices=("diffusion", "gaussian"), default="diffusion", help="(default: diffusion)")
+    add("--size", choices=("tiny", "small", "base"), default="small", help="(default: small)")
+    text = "model a variable in logs, or a bounded one as VARIABLE=logit:0,100; may be repeated"
+    add("--transform", action="append", default=[], type=transform, metavar="VARIABLE=log", help=text)
+    length = command.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, metavar="N", help="training steps, instead of a time limit")
+    text = "time limit of training (default: 15)"
+    length.add_argument("--max-minutes", type=minutes, default=15.0, metavar="MINUTES", help=text)
+
+
+def _add_answers(command: argparse.ArgumentParser, name: str) -> None:
+    add = command.add_argument
+    add("--out", type=Path, required=True, metavar="RESULT", help=".csv or .parquet to write")
+    if name == "impute":
+        text = "rows to answer: all, those without a value, or also those with sd > 0 (noisy) (default: all)"
+        add("--entries", choices=("all", "missing", "noisy"), default="all", help=text)
+    else:
+        text = "stamps to forecast, or a duration such as 24h"
+        add("--horizon", type=extent, required=True, metavar="24", help=text)
+    add("--samples", type=int, default=100, metavar="N", help="samples of each item's signal (default: 100)")
+    text = "levels, such as 0.05,0.5,0.95 (default: 0.05, 0.1, ... 0.95)"
+    add("--quantiles", type=quantiles, default=LEVELS, metavar="LEVELS", help=text)
+    text = "write every sample too: item, time, variable, sample, value"
+    add("--joint-samples", type=Path, metavar="FILE.parquet", help=text)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same answer (default: 0)")
+    command.add_argument("--quiet", action="store_true", help="no progress, only warnings and errors")
+    names = command.add_argument_group("columns of TABLE")
+    for option, column in COLUMNS.items():
+        names.add_argument(f"--{option}-col", default=column, metavar="NAME", help=f"(default: {column})")
+    names.add_argument("--variance-col", metavar="NAME", help="a column of error variances, instead of sd")
+    covariates = command.add_argument_group("covariates")
+    covariates.add_argument("--static", type=Path, metavar="TABLE", help="one row an item: item_id and numbers")
+    text = "numbers known ahead of time: item_id, timestamp and a column each, future stamps included"
+    covariates.add_argument("--known", type=Path, metavar="TABLE", help=text)
+
+
+def extent(text: str) -> int | str:
+    """Read a count of stamps; a duration stays text until the time axis is known."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def minutes(text: str) -> float:
+    """Read a positive number of minutes."""
+    value = _number(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def quantiles(text: str) -> tuple[float, ...]:
+    """Read quantile levels between 0 and 1, separated by commas."""
+    levels = tuple(sorted({_number(level) for level in text.split(",")}))
+    if not all(0 < level < 1 for level in levels):
+        raise argparse.ArgumentTypeError(f"{text} has a level that is not between 0 and 1")
+    return levels
+
+
+def transform(text: str) -> tuple[str, str]:
+    """Read VARIABLE=log or VARIABLE=logit:low,high."""
+    variable, found, kind = text.rpartition("=")
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text} is not of the form VARIABLE=log or VARIABLE=logit:low,high")
+    return variable, kind
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
