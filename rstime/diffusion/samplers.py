@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -75,8 +76,8 @@ def multistep_sde(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: N
 
 
 def heun(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise | None = None) -> Tensor:
-    """Solve the probability-flow ODE by Heun's rule: predict, evaluate, correct, evaluate again (Karras et al. 2022)."""
-    for s, s_next in zip(levels, levels[1:], strict=False):
+    """Solve the probability-flow ODE by Heun's rule, two evaluations a level (Karras et al. 2022)."""
+    for s, s_next in pairwise(levels):
         here = (s, denoise(x, s))
         predicted = _advance(x, s, s_next, [here], 1)
         x = _advance(x, s, s_next, [(s_next, denoise(predicted, s_next)), here], 1)
@@ -85,7 +86,7 @@ def heun(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise | No
 
 def ancestral(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise) -> Tensor:
     """Draw x(s') from its Gaussian given x(s) and x = D, level by level (Ho et al. 2020): the SDE to first order."""
-    for step, (s, s_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for step, (s, s_next) in enumerate(pairwise(levels)):
         x = _advance(x, s, s_next, [(s, denoise(x, s))], 2) + _step_noise(noise, step, s, s_next)
     return x
 
@@ -101,13 +102,14 @@ SAMPLERS: dict[str, Sampler] = {
 def _predict_correct(denoise: Denoise, x: Tensor, levels: Sequence[float], power: int, noise: Noise | None) -> Tensor:
     """Two-point multistep: extrapolate D over each step, interpolate it when its end has been evaluated."""
     history: list[tuple[float, Tensor]] = []  # (level, D), newest first
-    before, added = x, None  # state at the start of the last step, noise added in it
-    for step, (s, s_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    before: Tensor = x  # state at the start of the last step
+    added: Tensor | float = 0.0  # noise added in it
+    for step, (s, s_next) in enumerate(pairwise(levels)):
         history = [(s, denoise(x, s)), *history[:1]]
         if step > 0:  # correct the last step, now that D is known at both of its ends
-            x = _plus(_advance(before, levels[step - 1], s, history, power), added)
-        before, added = x, None if noise is None else _step_noise(noise, step, s, s_next)
-        x = _plus(_advance(x, s, s_next, history, power), added)
+            x = _advance(before, levels[step - 1], s, history, power) + added
+        before, added = x, 0.0 if noise is None else _step_noise(noise, step, s, s_next)
+        x = _advance(x, s, s_next, history, power) + added
     return x
 
 
@@ -137,7 +139,3 @@ def _integral_of_w(a: float, power: int) -> float:
 def _step_noise(noise: Noise, step: int, s: float, s_next: float) -> Tensor:
     """Noise that the reverse SDE adds between two levels: variance s'^2 (1 - s'^2 / s^2)."""
     return s_next * math.sqrt(1 - (s_next / s) ** 2) * noise(step)
-
-
-def _plus(x: Tensor, added: Tensor | None) -> Tensor:
-    return x if added is None else x + added

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles.gaussian import GaussianOracle, exponential_covariance, random_walk_covariance
 from torch import Tensor
 
+from oracles.gaussian import GaussianOracle, exponential_covariance, random_walk_covariance
 from rstime.diffusion.levels import fuse
 from rstime.diffusion.samplers import SAMPLERS, Sampler, default_levels, multistep
 from rstime.errors import ConfigError
@@ -108,3 +108,105 @@ def test_default_sampler_gives_the_posterior(name: str, evaluations: int, tolera
             assert float(got.abs().max()) < 1e-8
         else:
             assert error(got, block) < tolerance, member
+
+
+SDES = ("ancestral", "multistep_sde")
+ORDERS = {"multistep": 2, "heun": 2, "ancestral": 1, "multistep_sde": 2}
+
+
+def test_every_sampler_has_a_measured_order() -> None:
+    assert set(ORDERS) == set(SAMPLERS)
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_sampler_converges_to_the_posterior_covariance_at_its_order(name: str) -> None:
+    problem = case("random walk")
+    _, want = problem.oracle.posterior(problem.y, problem.r)
+    sde = name in SDES
+    steps = (24, 48, 96) if sde else (96, 192, 384)
+    errors = [error(propagate(problem, SAMPLERS[name], default_levels(n), sde)[1], want) for n in steps]
+    slope = math.log(errors[0] / errors[2]) / math.log(steps[2] / steps[0])
+    assert slope > 0.9 * ORDERS[name], errors
+    assert slope < 1.1 or ORDERS[name] > 1, errors
+
+
+@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.parametrize("evaluations", [2, 5])
+def test_mean_is_exact_at_any_number_of_steps(name: str, evaluations: int) -> None:
+    problem = case("long memory")
+    mean, _, _ = propagate(problem, SAMPLERS[name], default_levels(evaluations), name in SDES)
+    torch.testing.assert_close(mean, problem.oracle.posterior(problem.y, problem.r)[0])
+
+
+def test_starting_at_a_finite_level_is_the_same_flow() -> None:
+    """From s = 2 with the exact marginal there, the sampler reaches the same posterior."""
+    problem = case("short memory")
+    _, want = problem.oracle.posterior(problem.y, problem.r)
+    root = torch.linalg.cholesky(want + 4 * torch.eye(N, dtype=torch.float64))
+    mean = problem.oracle.posterior(problem.y, problem.r)[0]
+    levels = tuple(s for s in default_levels(60) if s < 2)
+    x = multistep(problem.denoise, torch.cat([mean[None], mean + root.T]), (2.0, *levels))
+    _, rest = problem.oracle.gain(problem.fused(x, levels[-1])[1])
+    out = problem.denoise(x, levels[-1])
+    linear = out[1:] - out[0]
+    assert error(linear.T @ linear + rest, want) < 0.002
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of normals on the line, where the flow from noise is the monotone map between quantiles."""
+
+    weights: Tensor
+    means: Tensor
+    sds: Tensor
+
+    def denoise(self, x: Tensor, s: float) -> Tensor:
+        if math.isinf(s):
+            return (self.weights * self.means).sum().expand_as(x)
+        variance = self.sds**2 + s**2
+        z = x[:, None] - self.means
+        share = torch.softmax(self.weights.log() - 0.5 * variance.log() - 0.5 * z**2 / variance, -1)
+        return (share * (self.means + self.sds**2 / variance * z)).sum(-1)
+
+    def cdf(self, x: Tensor, s: float) -> Tensor:
+        return (self.weights * torch.special.ndtr((x[:, None] - self.means) / (self.sds**2 + s**2).sqrt())).sum(-1)
+
+
+MIXTURES = {
+    "two far apart": ([0.5, 0.5], [-1.0, 1.0], [0.1, 0.1]),
+    "uneven": ([0.8, 0.2], [-0.5, 2.0], [0.2, 0.3]),
+    "two scales": ([0.5, 0.5], [0.0, 0.0], [0.1, 1.5]),
+}
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+@pytest.mark.parametrize(("evaluations", "tolerance"), [(13, 0.03), (32, 0.005)])
+def test_flow_of_a_mixture_keeps_every_quantile(name: str, evaluations: int, tolerance: float) -> None:
+    mixture = Mixture(*(torch.tensor(part, dtype=torch.float64) for part in MIXTURES[name]))
+    probability = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+    levels = default_levels(evaluations)
+    x = multistep(mixture.denoise, torch.special.ndtri(probability), levels)
+    assert float((mixture.cdf(x, levels[-1]) - probability).abs().max()) < tolerance
+
+
+def test_float32_agrees_with_float64() -> None:
+    problem = case("random walk")
+    e = torch.randn(8, N, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    wide = multistep(problem.denoise, e, default_levels(32))
+    narrow = multistep(lambda x, s: problem.denoise(x.double(), s).float(), e.float(), default_levels(32))
+    torch.testing.assert_close(narrow.double(), wide, rtol=0, atol=1e-5)
+
+
+@given(st.integers(2, 200), st.floats(1e-3, 3.0))
+def test_default_levels_fall_from_infinity_to_the_smallest(evaluations: int, smallest: float) -> None:
+    levels = default_levels(evaluations, smallest)
+    assert len(levels) == evaluations
+    assert math.isinf(levels[0])
+    assert levels[-1] == pytest.approx(smallest)
+    assert all(s > s_next for s, s_next in pairwise(levels))
+
+
+@pytest.mark.parametrize(("evaluations", "smallest"), [(1, 0.02), (13, 0.0), (13, math.inf), (13, math.nan)])
+def test_levels_that_cannot_be_are_refused(evaluations: int, smallest: float) -> None:
+    with pytest.raises(ConfigError, match=r"evaluations|smallest"):
+        default_levels(evaluations, smallest)
