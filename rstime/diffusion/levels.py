@@ -70,7 +70,9 @@ def draw_states(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return s.masked_fill(torch.rand(shape, generator=generator) < NO_STATE, math.inf)
 
 
-def draw_levels(risk: Tensor, hidden: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_levels(
+    risk: Tensor, hidden: Tensor, generator: torch.Generator, isolated: bool = False
+) -> tuple[Tensor, Tensor]:
     """Draw the level of every measured entry of a training batch, as the sampler will meet them.
 
     A hidden entry is met at the state's level s. Any other is met as a measurement of a virtual risk rho fused with s,
@@ -81,23 +83,25 @@ def draw_levels(risk: Tensor, hidden: Tensor, generator: torch.Generator) -> tup
     Parameters
     ----------
     risk
-        (B, N) scaled risk, inf where there is no entry.
+        (B, T, C) scaled risk, inf where there is no entry.
     hidden
-        (B, N) entries to be met as if they had not been measured.
+        (B, T, C) entries to be met as if they had not been measured.
+    isolated
+        Hidden entries do not see each other: each has a level of its own, and the others are held at their risk.
 
     Returns
     -------
     tau, s
-        (B, N) levels, tau >= risk where the entry exists, and the (B, 1) state levels behind them.
+        (B, T, C) levels, tau >= risk where the entry exists, and the state levels behind them.
     """
-    B, N = risk.shape
-    s = draw_states((B, 1), generator)
-    rho = shuffle_risks(risk, generator)
-    exact = torch.rand((B, 1), generator=generator) * 0.8  # share of exact context differs by window
-    rho = rho.masked_fill(torch.rand((B, N), generator=generator) < exact, 0.0)
-    _, tau = fuse(torch.zeros_like(risk), s, torch.zeros_like(risk), rho.masked_fill(hidden, math.inf))
-    extra = torch.exp(LOG_LEVEL_MEAN + LOG_LEVEL_SD * torch.randn((B, N), generator=generator))
-    edge = (torch.rand((B, 1), generator=generator) < EDGE) & ~hidden & torch.isfinite(risk)
+    window = (len(risk), 1, 1)
+    s = draw_states(tuple(risk.shape) if isolated else window, generator)
+    exact = torch.rand(window, generator=generator)  # share of the context that is exact, by window
+    rho = shuffle_risks(risk, generator).masked_fill(torch.rand(risk.shape, generator=generator) < exact, 0.0)
+    _, fused = fuse(torch.zeros_like(risk), s, torch.zeros_like(risk), rho.masked_fill(hidden, math.inf))
+    tau = torch.where(hidden, s, rho) if isolated else fused
+    extra = torch.exp(LOG_LEVEL_MEAN + LOG_LEVEL_SD * torch.randn(risk.shape, generator=generator))
+    edge = (torch.rand(window, generator=generator) < EDGE) & ~hidden
     tau = torch.where(edge, torch.sqrt(risk.square() + extra.square()), tau)
     return torch.where(torch.isfinite(risk), torch.maximum(tau, risk), math.inf), s
 

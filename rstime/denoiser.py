@@ -1,0 +1,100 @@
+"""The Gaussian-preconditioned denoiser: the exact denoiser of a Gaussian prior plus a network scaled to what it left.
+
+    D(m, tau) = G(m, tau) + sqrt(V(tau)) F_theta(features of m, tau, G, V)
+
+With F = 0 it is the Gaussian process / Kalman smoother with known risk; EDM's c_skip, c_out (Karras et al. 2022,
+table 1) are the case of a white prior.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rstime.gaussian import Belief, Factor, GaussianModel, update
+from rstime.network.embedding import token_features
+from rstime.network.transformer import Memory, Transformer
+from rstime.tokens import Tokens
+
+
+class Denoiser(nn.Module):
+    """E[x | m = x + tau e] for every entry of a window, at any level vector tau.
+
+    Parameters
+    ----------
+    prior
+        The Gaussian model G, V; its parameters are not trained here.
+    network
+        F_theta; None for the Gaussian model alone.
+    """
+
+    def __init__(self, prior: GaussianModel, network: Transformer | None):
+        super().__init__()
+        self.prior = prior.float().requires_grad_(False)
+        self.network = network
+
+    def forward(self, tokens: Tokens, m: Tensor, tau: Tensor) -> tuple[Tensor, Belief]:
+        """Denoise tokens that all see each other.
+
+        Parameters
+        ----------
+        tokens
+            B windows of N entries.
+        m
+            (S, B, N) inputs, S samples of each window; not read where tau = inf.
+        tau
+            (B, N) levels, shared by the samples; inf where only the others tell.
+
+        Returns
+        -------
+        denoised, belief
+            (S, B, N) E[x | m], and the prior's belief with V, the variance it is scaled by.
+        """
+        with torch.no_grad():
+            belief = self.prior.condition(tokens, tau).belief(m)
+        return self.correct(tokens, belief, m, tau), belief
+
+    def correct(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
+        """Add the network's correction to the prior's belief of the tokens."""
+        return self.remember(tokens, belief, m, tau)[0]
+
+    def remember(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> tuple[Tensor, Memory]:
+        """Denoise a context and keep what later queries need of it."""
+        if self.network is None:
+            return belief.mean, []
+        features = token_features(belief, m, tau).flatten(0, 1)
+        out, memory = self.network.context(features, tokens.repeat(len(m)))
+        return belief.mean + belief.variance.sqrt() * out.reshape(m.shape), memory
+
+    def answer(
+        self, queries: Tokens, prediction: Belief, m: Tensor, s: Tensor, exists: Tensor, memory: Memory
+    ) -> tuple[Tensor, Belief]:
+        """Denoise queries that see a remembered context and themselves only.
+
+        Parameters
+        ----------
+        queries
+            B windows of M entries, none of them in the context.
+        prediction
+            The prior's belief of them given the context (`Factor.predict`).
+        m, s
+            (S, B, M) own states and their (B, M) levels.
+        exists
+            (B, N) which tokens of the context there are.
+        memory
+            What `remember` kept of the context; one for all samples or one for each.
+        """
+        belief = update(prediction, m, s)
+        if self.network is None:
+            return belief.mean, belief
+        samples = len(m)
+        features = token_features(belief, m, s).flatten(0, 1)
+        repeats = samples * len(s) // len(memory[0][0])
+        kept = [(k.repeat(repeats, 1, 1, 1), v.repeat(repeats, 1, 1, 1)) for k, v in memory]
+        out = self.network.query(features, queries.repeat(samples), exists.repeat(samples, 1), kept)
+        return belief.mean + belief.variance.sqrt() * out.reshape(m.shape), belief
+
+    def predict(self, factor: Factor, queries: Tokens, m: Tensor) -> Belief:
+        """Return the prior's belief of queries given a factorised context."""
+        with torch.no_grad():
+            return factor.predict(queries, m)

@@ -1,0 +1,263 @@
+"""The Gaussian model: a Gaussian process fitted from noisy, incomplete data, exact denoiser at any level vector.
+
+Covariance of the clean signal between variable c at time t and variable d at time u:
+
+    k((t, c), (u, d)) = sum_q B_q[c, d] rho_q(|t - u|),     B_q = A_q A_q^T + diag(b_q)
+
+with rho_q from a short list: white, exponentials and Matern-3/2 of several length scales, damped cosines. Long scales
+carry the wandering of levels, cosines the seasons; every rho_q is Markov, so the same model has a state-space form of
+linear cost (statespace.py). The mean is linear in the covariates. All parameters maximise the likelihood of the noisy
+data with their known risks, stopped by the likelihood of held-out windows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from rstime.tokens import Tokens
+
+LEVEL_FLOOR = 1e-2  # in sd: levels below are raised to it, so that float32 suffices
+VARIANCE_FLOOR = 1e-6
+LAG_STEP = 0.25  # steps between the lags of the table
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What a Gaussian prior knows of each entry at a level vector.
+
+    Attributes
+    ----------
+    mean
+        (S, B, N) posterior mean G(m, tau).
+    variance
+        (B, N) posterior variance V(tau).
+    surprise
+        (S, B, N) standardised leave-one-out residual of each measurement, 0 where there is none.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    surprise: Tensor
+
+
+class GaussianModel(nn.Module):
+    """Multivariate Gaussian process with a fixed list of stationary correlations.
+
+    Parameters
+    ----------
+    channels, covariates
+        Number of variables and of covariates.
+    window
+        Length of a window in steps; sets the length scales.
+    day
+        Steps a day, 0 if time has no calendar; sets the periods of the cosines.
+    rank
+        Rank of the coregionalisation matrices; min(channels, 8) by default.
+    joint
+        Whether variables are correlated; False keeps each channel to itself, at a cost linear in their number.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        covariates: int,
+        window: float,
+        day: float = 0.0,
+        rank: int | None = None,
+        joint: bool = True,
+    ):
+        super().__init__()
+        self.channels, self.joint = channels, joint
+        rank = min(channels, 8) if rank is None else rank
+        periods = [day, day / 2] if 4 < day < 4 * window else [window / 1.5, window / 4]
+        self.exponentials = 4
+        self.materns = 3
+        self.cosines = len(periods)
+        scales = [
+            *(window * x for x in (0.02, 0.12, 0.6, 8.0)),
+            *(window * x for x in (0.06, 0.25, 1.5)),
+            *(4 * window,) * len(periods),
+        ]
+        q = len(scales)
+        self.log_scale = nn.Parameter(torch.tensor(scales, dtype=torch.float64).log())
+        self.log_period = nn.Parameter(torch.tensor(periods).log())
+        share = torch.full((q,), 0.3 / q)
+        share[2] += 0.3
+        share[1] += 0.2
+        factor = 0.1 * torch.randn(q, channels, rank, generator=torch.Generator().manual_seed(0))
+        self.loading = nn.Parameter(factor * share[:, None, None].sqrt())
+        self.log_own = nn.Parameter((0.9 * share)[:, None].expand(q, channels).log().clone())
+        self.log_white = nn.Parameter(torch.full((channels,), math.log(0.05)))
+        self.weight = nn.Parameter(torch.zeros(1 + covariates, channels))
+        self._table: Tensor | None = None
+        self.double()
+
+    # ---- covariance and mean -------------------------------------------------------------------------------------
+
+    def correlations(self, lag: Tensor) -> Tensor:
+        """Return rho_q(lag), (Q, ...), of all components but the white one."""
+        e, k = self.exponentials, self.exponentials + self.materns
+        scale = self.log_scale.exp().to(lag.dtype).reshape(-1, *(1,) * lag.ndim)
+        period = self.log_period.exp().to(lag.dtype).reshape(-1, *(1,) * lag.ndim)
+        matern = math.sqrt(3) * lag / scale[e:k]
+        return torch.cat(
+            [
+                torch.exp(-lag / scale[:e]),
+                (1 + matern) * torch.exp(-matern),
+                torch.exp(-lag / scale[k:]) * torch.cos(2 * math.pi * lag / period),
+            ]
+        )
+
+    def coregionalisation(self) -> Tensor:
+        """Return B_q, (Q, C, C)."""
+        own = torch.diag_embed(self.log_own.exp())
+        return own + self.loading @ self.loading.mT if self.joint else own
+
+    def covariance(self, tokens: Tokens, others: Tokens | None = None) -> Tensor:
+        """Return the prior covariance of the tokens, (B, N, N), or with other tokens than themselves, (B, N, M)."""
+        to = tokens if others is None else others
+        lag = (tokens.time[:, :, None] - to.time[:, None, :]).abs()
+        pairs = tokens.channel[:, :, None] * self.channels + to.channel[:, None, :]
+        if self.loading.requires_grad:
+            b, rho = self.coregionalisation().to(lag.dtype), self.correlations(lag)
+            k: Tensor = sum((b[q].flatten()[pairs] * rho[q] for q in range(len(b))), torch.zeros_like(lag))
+        else:
+            k = self.look_up(lag, pairs)
+        if others is None:
+            k = k + torch.diag_embed(self.log_white.exp().to(lag.dtype)[tokens.channel])
+        return k
+
+    def look_up(self, lag: Tensor, pairs: Tensor) -> Tensor:
+        """Read covariances from a table over lags, linearly between them.
+
+        The linear interpolation of a positive definite sequence is positive definite: its spectrum is that of the
+        sequence times sinc^2.
+        """
+        last = int(lag.max() / LAG_STEP) + 2 if lag.numel() else 2
+        if self._table is None or self._table.shape[-1] < last or self._table.dtype != lag.dtype:
+            rho = self.correlations(torch.arange(last, dtype=lag.dtype, device=lag.device) * LAG_STEP)
+            self._table = torch.einsum("qcd,ql->cdl", self.coregionalisation().to(lag.dtype), rho)
+        flat, length = self._table.flatten(), self._table.shape[-1]
+        place = lag / LAG_STEP
+        low = place.long()
+        index = pairs * length + low
+        part = place - low
+        k = flat[index]
+        return k if not part.any() else torch.lerp(k, flat[index + 1], part)
+
+    def variance(self) -> Tensor:
+        """Return the prior variance of each channel, (C,)."""
+        return self.coregionalisation().diagonal(dim1=-2, dim2=-1).sum(0) + self.log_white.exp()
+
+    def mean(self, tokens: Tokens) -> Tensor:
+        """Return the (B, N) prior mean of the tokens."""
+        one = torch.ones_like(tokens.covariates[..., :1])
+        features = torch.cat([one, tokens.covariates], -1)
+        weight = self.weight.to(features.dtype)[:, tokens.channel]  # (1 + K, B, N)
+        return torch.einsum("bnk,kbn->bn", features, weight)
+
+    # ---- likelihood ----------------------------------------------------------------------------------------------
+
+    def negative_log_likelihood(self, tokens: Tokens, value: Tensor, risk: Tensor) -> Tensor:
+        """Return the mean over windows of -log p(y) per measurement, for (B, N) values with their risks."""
+        root = torch.where(tokens.exists, 1 / risk.square().clamp_min(LEVEL_FLOOR**2), 0.0).sqrt()
+        eye = torch.eye(risk.shape[-1], dtype=risk.dtype)
+        chol = torch.linalg.cholesky(eye + root[:, :, None] * self.covariance(tokens) * root[:, None, :])
+        white = torch.linalg.solve_triangular(
+            chol, (root * (value - self.mean(tokens)).masked_fill(~tokens.exists, 0.0))[..., None], upper=False
+        )
+        logdet = chol.diagonal(dim1=-2, dim2=-1).log().sum(-1) - root.masked_fill(root == 0, 1.0).log().sum(-1)
+        count = tokens.exists.sum(-1).clamp_min(1)
+        nll = (0.5 * white.square().sum((-2, -1)) + logdet) / count + 0.5 * math.log(2 * math.pi)
+        return nll.mean()
+
+    # ---- conditioning --------------------------------------------------------------------------------------------
+
+    def condition(self, tokens: Tokens, tau: Tensor) -> Factor:
+        """Factorise the covariance of tokens measured at levels tau, (B, N), inf where there is no measurement."""
+        k = self.covariance(tokens)
+        root = (1 / tau.clamp_min(LEVEL_FLOOR)).masked_fill(~tokens.exists, 0.0)
+        b = root[:, :, None] * k * root[:, None, :]
+        b.diagonal(dim1=-2, dim2=-1).add_(1.0)
+        return Factor(self, tokens, self.mean(tokens), k, root, torch.cholesky_inverse(torch.linalg.cholesky(b)))
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """The Gaussian model conditioned on measurements at levels tau, whatever their values.
+
+        G = mu + K a,   V = diag(K - K R K),   a = R (m - mu),   R = L^1/2 B^-1 L^1/2 = (K + diag tau^2)^-1
+
+    with B = I + L^1/2 K L^1/2. At measured entries the same numbers are m - tau^2 a and tau^2 (1 - diag B^-1), which do
+    not cancel at small tau.
+    """
+
+    model: GaussianModel
+    tokens: Tokens
+    mu: Tensor
+    k: Tensor
+    root: Tensor
+    inverse: Tensor
+
+    def weights(self, m: Tensor) -> tuple[Tensor, Tensor]:
+        """Return B^-1 L^1/2 (m - mu) and a, each (S, B, N), from (S, B, N) measurements."""
+        white = torch.einsum("bij,sbj->sbi", self.inverse, torch.where(self.root > 0, self.root * (m - self.mu), 0.0))
+        return white, self.root * white
+
+    def covariance(self) -> Tensor:
+        """Return the (B, N, N) posterior covariance K - K R K."""
+        scaled = self.root[:, :, None] * self.k
+        return self.k - scaled.mT @ self.inverse @ scaled
+
+    @cached_property
+    def variance(self) -> Tensor:
+        """(B, N) posterior variance V."""
+        scaled = self.root[:, :, None] * self.k
+        far = self.k.diagonal(dim1=-2, dim2=-1) - (scaled * (self.inverse @ scaled)).sum(1)
+        near = (1 - self.inverse.diagonal(dim1=-2, dim2=-1)) / self.root.clamp_min(1.0).square()
+        return torch.where(self.root > 1, near, far).clamp_min(VARIANCE_FLOOR)
+
+    def belief(self, m: Tensor) -> Belief:
+        """Return what is known of the tokens themselves, given (S, B, N) measurements.
+
+        The leave-one-out residual is [B^-1 L^1/2 (m - mu)]_i / sqrt([B^-1]_ii).
+        """
+        white, a = self.weights(m)
+        far = self.mu + torch.einsum("bij,sbj->sbi", self.k, a)
+        near = m - white / self.root.clamp_min(1.0)
+        surprise = white * self.inverse.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12).rsqrt()
+        mean = torch.where(self.root > 1, near, far)
+        return Belief(mean, self.variance, surprise.masked_fill(self.root == 0, 0.0))
+
+    def predict(self, queries: Tokens, m: Tensor) -> Belief:
+        """Return what is known of other tokens, (B, M), given (S, B, N) measurements of these."""
+        cross = self.model.covariance(self.tokens, queries)
+        scaled = self.root[:, :, None] * cross
+        mean = self.model.mean(queries) + torch.einsum("bnm,sbn->sbm", cross, self.weights(m)[1])
+        variance = self.model.variance().to(cross.dtype)[queries.channel] - (scaled * (self.inverse @ scaled)).sum(1)
+        return Belief(mean, variance.clamp_min(VARIANCE_FLOOR), torch.zeros_like(mean))
+
+
+def update(belief: Belief, m: Tensor, s: Tensor) -> Belief:
+    """Add to each entry its own measurement m at level s, inf for none: 1/V' = 1/V + 1/s^2.
+
+    Parameters
+    ----------
+    belief
+        What is known without it.
+    m
+        (S, B, M) measurements.
+    s
+        (B, M) levels.
+    """
+    precision = (1 / s.clamp_min(LEVEL_FLOOR)).square()
+    variance = 1 / (1 / belief.variance + precision)
+    shift = torch.where(precision > 0, m - belief.mean, 0.0)
+    mean = belief.mean + variance * precision * shift
+    surprise = shift * torch.rsqrt(belief.variance + s.masked_fill(precision == 0, 1.0).square())
+    return Belief(mean, variance, surprise)
