@@ -22,6 +22,9 @@ UNITS = dict(zip(VARIABLES, ("bpm", "mmHg", "mmHg", "mmHg", "%", "rpm", "C", "mg
 TYPICAL = dict(zip(VARIABLES, (85.0, 118.0, 62.0, 80.0, 96.5, 18.0, 37.2, 140.0), strict=True))
 """Level at which sensors in percent are read: one figure a variable, so that risk tells nothing about x."""
 
+BLANK = 0.2
+"""Quality below which a device shows nothing."""
+
 PRESSURES = ("systolic", "diastolic", "mean_pressure")
 
 
@@ -189,7 +192,8 @@ def measure(rng: np.random.Generator, clean: Floats, dt: float) -> tuple[Floats,
     signal = {device: quality_signal(rng, n_steps, dt) for device, *_ in plan}
     signal["pulse_rate"] = signal["pulse_oximeter"]  # the same probe on the same finger
     for device, variables, hours, present in plan:
-        on = visits(rng, n_steps, dt, hours) & (rng.random(n_steps) > 0.08) & ~switched_off(rng, n_steps, dt)
+        kept = (signal[device] > BLANK) & (rng.random(n_steps) > 0.06)
+        on = visits(rng, n_steps, dt, hours) & kept & ~switched_off(rng, n_steps, dt)
         for name in variables if present else ():
             column = VARIABLES.index(name)
             error = np.where(on, sd(device, TYPICAL[name], signal[device]), np.inf)

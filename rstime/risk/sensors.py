@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from rstime.errors import ConfigError, DataError
 from rstime.types import Floats
 
-WORST_QUALITY = 4.0
+WORST_QUALITY = 3.0
 """How many times larger the noise is at quality 0 than at quality 1 (our choice, not a standard)."""
 
 
@@ -94,8 +94,8 @@ def sd(sensor: str | Sensor, value: ArrayLike, quality: ArrayLike = 1.0) -> Floa
     --------
     >>> float(sd("cuff", 120.0))
     8.0
-    >>> float(sd("hospital_meter", 200.0).round(1)), float(sd("ecg", 80.0, quality=0.5))
-    (12.2, 1.2)
+    >>> float(sd("hospital_meter", 200.0).round(1)), float(sd("ecg", 80.0, quality=0.5).round(1))
+    (12.2, 1.0)
     """
     if isinstance(sensor, str):
         if sensor not in SENSORS:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rstime.datasets.icu import PRESSURES, VARIABLES, Ward, simulate
+from rstime.datasets.icu import BLANK, PRESSURES, VARIABLES, Ward, simulate
 from rstime.errors import ConfigError
 
 
@@ -80,8 +80,8 @@ def test_poor_quality_means_larger_risk(ward: Ward) -> None:
     spo2 = column("spo2")
     read = np.isfinite(ward.risk[..., spo2])
     quality, risk = ward.quality[..., spo2][read], ward.risk[..., spo2][read]
-    np.testing.assert_allclose(risk, 2.0 * 4.0 ** (1 - quality))
-    assert quality.min() < 0.2
+    np.testing.assert_allclose(risk, 2.0 * 3.0 ** (1 - quality))
+    assert quality.min() == pytest.approx(BLANK, abs=0.02)
     assert quality.max() > 0.95
 
 

@@ -33,7 +33,7 @@ def test_poor_quality_multiplies_the_sd_geometrically() -> None:
 
 def test_value_and_quality_broadcast() -> None:
     got = sd("hospital_meter", [[50.0], [200.0]], [1.0, 0.0])
-    np.testing.assert_allclose(got, [[6.1, 24.4], [12.2, 48.8]])
+    np.testing.assert_allclose(got, [[6.1, 18.3], [12.2, 36.6]])
 
 
 def test_a_sensor_of_your_own_works() -> None:
@@ -42,7 +42,7 @@ def test_a_sensor_of_your_own_works() -> None:
 
 def test_every_sensor_names_its_source_and_has_a_positive_sd() -> None:
     for name, sensor in SENSORS.items():
-        assert sensor.source and sensor.unit, name
+        assert all((sensor.source, sensor.unit, sensor.variable)), name
         assert sd(name, 0.0) == sensor.floor > 0
 
 
