@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,8 @@ from rstime.errors import ConfigError, DataError
 from rstime.types import Floats, Series
 
 HOUR, DAY = 3600.0, 86400.0
+QUARTER = 900 * 10**9  # nanoseconds in a quarter of an hour
+UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": HOUR, "d": DAY, "w": 7 * DAY}
 PERIODS = (12 * HOUR, DAY, 7 * DAY, 365.25 * DAY)
 """Seconds of the calendar's cycles: half a day, day, week, year."""
 
@@ -103,15 +108,11 @@ def duration(text: str) -> float:
     >>> duration("30min")
     1800.0
     """
-    import pandas as pd
-
-    try:
-        seconds = pd.Timedelta(pd.tseries.frequencies.to_offset(text)).total_seconds()  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([A-Za-z]+)", text.strip())
+    seconds = float(found[1]) * UNITS.get(found[2].lower(), 0.0) if found else 0.0
+    if not 0 < seconds < np.inf:
         remedy = "Give a count and a unit of fixed length, such as 1h, 30min or 2D."
-        raise ConfigError("duration", f"{text!r} is not one", remedy) from error
-    if not seconds > 0:
-        raise ConfigError("duration", f"{text!r} is not positive", "Give one such as 1h, 30min or 2D.")
+        raise ConfigError("duration", f"{text!r} is not a positive one", remedy)
     return seconds
 
 
@@ -131,12 +132,28 @@ def _numbers(time: NDArray[Any]) -> Floats:
 
 
 def _local(time: NDArray[Any], timezone: str | None) -> NDArray[Any]:
-    """Wall-clock stamps of UTC stamps."""
+    """Wall-clock stamps of UTC stamps (offsets change at quarters of an hour only)."""
     if timezone is None:
         return time
-    import pandas as pd
+    quarters, place = np.unique(nanoseconds(time) // QUARTER, return_inverse=True)
+    zone = _zone(timezone)
+    moments = (datetime.fromtimestamp(int(quarter) * 900, tz=UTC) for quarter in quarters)
+    offset = np.array([moment.astimezone(zone).utcoffset() for moment in moments], dtype="timedelta64[ns]")
+    return np.asarray(time + offset[place])
 
-    return np.asarray(pd.DatetimeIndex(time, tz="UTC").tz_convert(timezone).tz_localize(None))
+
+def _zone(name: str) -> tzinfo:
+    """Time zone by name, such as Europe/Berlin or UTC+02:00."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError) as error:
+        try:
+            zone = datetime.strptime(name.removeprefix("UTC"), "%z").tzinfo
+        except ValueError:
+            zone = None
+        if zone is None:
+            raise DataError("timezone", f"{name!r} is unknown", "Use a name such as Europe/Berlin.") from error
+        return zone
 
 
 def _grid_step(grid: str | float, calendar: bool) -> float:
