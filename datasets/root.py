@@ -28,7 +28,7 @@ def find(name: str, root: str | Path | None = None) -> Path:
         If the file is in none of these places.
     """
     named = os.environ.get("RSTIME_DATA")
-    roots = [root] if root is not None else [*([named] if named else []), "../shared/data", CACHE]
+    roots: list[str | Path] = [*([named] if named else []), "../shared/data", CACHE] if root is None else [root]
     places = [Path(place).expanduser() / name for place in roots]
     for place in places:
         if place.is_file():

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rstime import scores
-from rstime.datasets import etth1
+from rstime.datasets import etth1, physionet2012
 from rstime.types import Bools, Floats, Posterior, Series
 
 
@@ -78,18 +80,15 @@ class Corruption:
         risk = np.where(noisy, sd, 0.0)
         return cls(hidden, noisy, risk, risk * normal)
 
-    def apply(self, item: Series, rows: slice = slice(None)) -> Series:
-        """Return the rows of a clean item as they would have been measured."""
-        risk = np.where(self.hidden | ~item.observed, np.inf, self.risk)
-        return Series(
-            item.item_id,
-            item.time[rows],
-            item.variables,
-            (item.value + self.noise)[rows],
-            risk[rows],
-            static=item.static,
-            static_names=item.static_names,
-        )
+    def __getitem__(self, rows: slice | int) -> Corruption:
+        """Return what is done to these rows, or to this item."""
+        return Corruption(self.hidden[rows], self.noisy[rows], self.risk[rows], self.noise[rows])
+
+    def apply(self, name: str, time: NDArray[Any], variables: tuple[str, ...], truth: Floats) -> Series:
+        """Return the item as it would have been measured; asked is every entry that has a truth."""
+        known = np.isfinite(truth)
+        risk = np.where(known & ~self.hidden, self.risk, np.inf)
+        return Series(name, time, variables, truth + self.noise, risk, asked=known)
 
 
 def etth1_noisy(root: str | Path | None = None, seed: int = 2026, clean: bool = False, part: str = "test") -> Task:
@@ -120,20 +119,75 @@ def etth1_noisy(root: str | Path | None = None, seed: int = 2026, clean: bool = 
     train = slice(0, 8640)
     location, scale = raw.value[train].mean(0), raw.value[train].std(0)
     value = (raw.value[:rows] - location) / scale
-    item = Series(raw.item_id, raw.time[:rows], raw.variables, value, np.zeros_like(value))
     drawn = Corruption.draw(np.random.default_rng(seed), value.shape, clean)
+
+    def measured(piece: slice) -> Series:
+        return drawn[piece].apply(raw.item_id, raw.time[piece], raw.variables, value[piece])
+
     first = {"validation": 8640, "test": 11520}[part]
     windows = [slice(start, start + window) for start in range(first, first + 2880 - window + 1, stride)]
     return Task(
         name="etth1-clean" if clean else "etth1-noisy",
-        train=[drawn.apply(item, train)],
-        validation=[drawn.apply(item, slice(8640, 11520))],
-        test=[drawn.apply(item, piece) for piece in windows],
+        train=[measured(train)],
+        validation=[measured(slice(8640, 11520))],
+        test=[measured(piece) for piece in windows],
         truth=[value[piece] for piece in windows],
         hidden=[drawn.hidden[piece] for piece in windows],
         noisy=[(drawn.noisy & ~drawn.hidden)[piece] for piece in windows],
         window=window,
         step=3600.0,
+    )
+
+
+def physionet_noisy(root: str | Path | None = None, seed: int = 2026, clean: bool = False, part: str = "test") -> Task:
+    """Noisy imputation on PhysioNet 2012 set-a: half of the readings hidden, noise of sd U(.5, 1) on half of the rest.
+
+    3,996 stays of 48 hourly bins (the last reading of each) and 37 variables, split 2,800 / 400 / 796 by stay; values
+    clipped at the .1 and 99.9 percentiles of the training stays and z-scored by them. Drawn in this order: the
+    permutation of the stays, then masks and noise for the whole set in the order of the record numbers.
+
+    Parameters
+    ----------
+    root
+        Folder of the data sets.
+    seed
+        Seed of the split, the masks and the noise.
+    clean
+        Hide the same readings, but add no noise.
+    part
+        "test", or "validation" for making choices.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If the file is not there.
+    """
+    stays = physionet2012.load(root, grid="1h", clean=False)
+    raw = np.stack([stay.value for stay in stays])
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(stays))
+    drawn = Corruption.draw(rng, raw.shape, clean)
+    split = {"train": order[:2800], "validation": order[2800:3200], "test": order[3200:]}
+    train = raw[split["train"]].reshape(-1, raw.shape[-1])
+    low, high = np.nanpercentile(train, [0.1, 99.9], axis=0)
+    train = np.clip(train, low, high)
+    scale = np.nanstd(train, axis=0)
+    value = (np.clip(raw, low, high) - np.nanmean(train, axis=0)) / np.where(scale > 0, scale, 1.0)
+
+    def measured(index: int) -> Series:
+        return drawn[index].apply(stays[index].item_id, stays[index].time, stays[index].variables, value[index])
+
+    known = np.isfinite(value)
+    return Task(
+        name="physionet-clean" if clean else "physionet-noisy",
+        train=[measured(index) for index in split["train"]],
+        validation=[measured(index) for index in split["validation"]],
+        test=[measured(index) for index in split[part]],
+        truth=[value[index] for index in split[part]],
+        hidden=[known[index] & drawn.hidden[index] for index in split[part]],
+        noisy=[known[index] & drawn.noisy[index] & ~drawn.hidden[index] for index in split[part]],
+        window=physionet2012.HOURS,
+        step=1.0,
     )
 
 
