@@ -73,7 +73,8 @@ def test_pit_is_uniform_for_calibrated_samples_and_not_for_narrow_ones(rng):
     truth = rng.normal(size=4000)
     good = scores.pit(rng.normal(size=(50, 4000)), truth)
     narrow = scores.pit(0.5 * rng.normal(size=(50, 4000)), truth)
-    assert good.min() > 0 and good.max() < 1
+    assert good.min() > 0
+    assert good.max() < 1
     assert stats.kstest(good, "uniform").statistic < 0.035
     assert stats.kstest(narrow, "uniform").statistic > 0.1
     assert scores.pit(np.zeros((3, 1)), np.zeros(1)) == pytest.approx(0.5)

@@ -10,9 +10,12 @@ from rstime.errors import DatasetNotFoundError
 
 def test_etth1_has_its_rows_variables_and_means(shared_data):
     item = etth1.load(shared_data)
-    assert item.value.shape == (17420, 7) and item.variables[-1] == "OT"
-    assert item.time[0] == np.datetime64("2016-07-01T00:00") and item.time[-1] == np.datetime64("2018-06-26T19:00")
-    assert np.all(np.diff(item.time) == np.timedelta64(1, "h")) and np.all(item.risk == 0)
+    assert item.value.shape == (17420, 7)
+    assert item.variables[-1] == "OT"
+    assert item.time[0] == np.datetime64("2016-07-01T00:00")
+    assert item.time[-1] == np.datetime64("2018-06-26T19:00")
+    assert np.all(np.diff(item.time) == np.timedelta64(1, "h"))
+    assert np.all(item.risk == 0)
     np.testing.assert_allclose(item.value[:, -1].mean(), 13.32, atol=0.005)
     np.testing.assert_allclose(item.value[:, 0].std(ddof=1), 7.068, atol=0.0005)
 
