@@ -7,8 +7,8 @@ An entry measured as y = x + r e' and raised to the level tau > r is seen by the
 The target is a second measurement of the clean x, independent of m given x, with variance r^2 / q.  Hence
 E[target | m] = E[x | m], and the best weight is 1 / (V + r^2 / q) with V the posterior variance of x given all m.
 
-Everything below is written in rho = r / tau, so that q = (1 - rho)(1 + rho), v = tau sqrt(q) and r^2 / v = r rho / sqrt(q):
-nothing is infinite at tau = inf (absent token: rho = 0, target = y), nor as tau falls to r (weight 0).
+Everything below is written in rho = r / tau, so that q = (1 - rho)(1 + rho) and r^2 / v = r rho / sqrt(q): nothing
+is infinite at tau = inf (absent token: rho = 0, target = y), nor as tau falls to r (weight 0).
 """
 
 from __future__ import annotations
