@@ -192,7 +192,9 @@ def _write(options: argparse.Namespace, result: pd.DataFrame, posteriors: Sequen
 
 
 def _say_support(options: argparse.Namespace, model: RiskDiffusion) -> None:
-    _say(options, "smallest risk that the training data teach, by variable:\n" + model.support.to_string(index=False))
+    from rstime.report import support_table
+
+    _say(options, f"smallest risk that the training data teach, by variable:\n{support_table(model.support)}")
 
 
 def _say(options: argparse.Namespace, text: str) -> None:

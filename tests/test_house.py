@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
+import itertools
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +14,8 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,13 +28,14 @@ PACKAGE_FOLDERS = {
 # Who may import whom inside rstime. A folder stands for all its files, which may import one another.
 BASE = {"errors", "types"}
 DATA = BASE | {"axis", "frame", "scaling", "windows", "risk"}
-TENSORS = {"tokens", "diffusion", "gaussian", "network", "denoiser"}
-MODEL = DATA | TENSORS | {"scores", "training"}
+TENSORS = {"tokens", "diffusion", "gaussian", "gaussian_fit", "network", "denoiser", "posterior"}
+MODEL = DATA | TENSORS | {"scores", "training", "inference"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
     "scores": BASE,
-    "frame": BASE,
+    "cells": BASE,
+    "frame": BASE | {"cells"},
     "axis": BASE,
     "scaling": BASE,
     "windows": BASE | {"axis"},
@@ -37,9 +43,12 @@ ALLOWED: dict[str, set[str]] = {
     "diffusion": BASE,
     "tokens": BASE,
     "gaussian": BASE | {"tokens", "diffusion"},
+    "gaussian_fit": BASE | {"tokens", "diffusion", "gaussian"},
     "network": BASE | {"tokens", "gaussian"},
     "denoiser": BASE | {"tokens", "diffusion", "network", "gaussian"},
-    "training": BASE | TENSORS | {"axis", "scaling", "windows", "scores"},
+    "training": BASE | {"tokens", "diffusion", "gaussian", "denoiser", "axis", "scaling", "windows", "scores"},
+    "posterior": BASE | {"tokens", "diffusion", "gaussian", "denoiser"},
+    "inference": BASE | TENSORS | {"axis", "scaling", "windows"},
     "model": MODEL,
     "gluonts": MODEL | {"model"},
     "imputer": MODEL | {"model"},
@@ -52,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "demo": MODEL | {"model", "plotting", "report", "datasets", "evaluation", "evaluation.baselines"},
     "tables": {"errors"},
     "options": set(),
-    "cli": MODEL | {"model", "tables", "options", "demo"},
+    "cli": MODEL | {"model", "report", "tables", "options", "demo"},
 }
 NO_FRAMES = {"errors", "types", "scores", "scaling", "windows", "risk", "training"} | TENSORS
 
@@ -164,3 +173,43 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert found is not None
     assert found[1] == "[]"
     assert float(found[2]) < 0.5
+
+
+def readme_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.M | re.S)
+
+
+def vitals() -> pd.DataFrame:
+    """Two beds, two variables, two days: a daily rhythm, read with error, a third of the readings left out."""
+    rng = np.random.default_rng(0)
+    hours = pd.date_range("2026-01-01", periods=48, freq="h")
+    rhythm = np.sin(np.arange(48) / 24 * 2 * np.pi)
+    frames = []
+    for bed, (variable, sd) in itertools.product(("bed-1", "bed-2"), (("map", 8.0), ("hr", 1.5))):
+        value = 80 + 10 * rhythm + sd * rng.normal(size=48)
+        value[rng.random(48) < 0.3] = np.nan
+        frames.append(
+            pd.DataFrame({"item_id": bed, "timestamp": hours, "variable": variable, "value": value, "sd": sd})
+        )
+    return pd.concat(frames)
+
+
+def test_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rstime.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (example,) = readme_blocks("csv")
+    assert list(pd.read_csv(io.StringIO(example)).columns) == list(vitals().columns)
+    vitals().to_csv("vitals.csv", index=False)
+    (commands,) = readme_blocks("sh")
+    for line in commands.splitlines():
+        program, command, *options = shlex.split(line)
+        assert program == "rstime"
+        fast = ["--model", "gaussian"] if command == "fit" else []  # what is tested is that the lines are right
+        assert main([command, *options, *fast]) == 0, line
+    assert len(pd.read_csv("clean.csv")) == len(vitals())
+    assert {"mean", "std", "0.05", "0.95"} <= set(pd.read_csv("future.csv").columns)
+    shutil.rmtree("model")
+    for block in readme_blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert Path("model").is_dir()
