@@ -7,9 +7,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rstime.errors import ConfigError, RstimeError, RstimeWarning
+from rstime.errors import ConfigError, DataError, RstimeError, RstimeWarning
 from rstime.options import parser
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from rstime.frame import Columns
     from rstime.model import RiskDiffusion
-    from rstime.types import Series
+    from rstime.types import Posterior, Series
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it worked, 2 for bad input or settings, 130 if it was interrupted."""
+    """Run one command; 0 if it worked, 2 for bad input, settings or files, 130 if it was interrupted."""
     commands = {command.__name__: command for command in (demo, fit, impute, forecast)}
     options = parser(commands).parse_args(arguments)
     with warnings.catch_warnings():
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         try:
             commands[options.command](options)
-        except RstimeError as error:
+        except (RstimeError, OSError) as error:
             print(f"rstime {options.command}: error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
@@ -74,21 +74,21 @@ def fit(options: argparse.Namespace) -> None:
 
 def impute(options: argparse.Namespace) -> None:
     """Write the table's rows with the posterior of each one's clean value."""
+    from rstime.answers import answer, level_names
     from rstime.tables import read_verbatim
 
     _check_outputs(options)
     model = _load(options)
     columns, series = _series(options, grid=model.grid)
-    posteriors = model.impute(series, samples=options.samples, seed=options.seed, entries=options.entries)
-
-    from rstime.frame import answer
-
-    asked = _table(options, columns)
-    answered = answer(asked, posteriors, columns, quantiles=options.quantiles, entries=options.entries, grid=model.grid)
     result = read_verbatim(options.table)
-    for name in answered.columns:
-        if name not in asked.columns:
-            result[name] = answered[name].to_numpy()
+    names = level_names(options.quantiles)
+    for name in names:
+        if name in result.columns:
+            raise DataError(name, "the table already has a column of this name", "Rename or drop it.")
+    posteriors = model.impute(series, samples=options.samples, seed=options.seed, entries=options.entries)
+    settings = {"quantiles": options.quantiles, "entries": options.entries, "grid": model.grid}
+    answered = answer(_table(options, columns), posteriors, columns, **settings)
+    result[names] = answered[names].to_numpy()
     _write(options, result, posteriors, columns)
 
 
@@ -99,7 +99,7 @@ def forecast(options: argparse.Namespace) -> None:
     columns, series = _series(options, grid=model.grid)
     posteriors = model.forecast(series, options.horizon, samples=options.samples, seed=options.seed)
 
-    from rstime.frame import future_rows
+    from rstime.answers import future_rows
 
     _write(options, future_rows(posteriors, columns, options.quantiles), posteriors, columns)
 
@@ -126,15 +126,17 @@ def _table(options: argparse.Namespace, columns: Columns) -> pd.DataFrame:
     return read(options.table, text=(columns.item_id, columns.variable), columns=set(vars(columns).values()))
 
 
-def _series(options: argparse.Namespace, **settings: Any) -> tuple[Columns, list[Series]]:
+def _series(
+    options: argparse.Namespace, grid: str | float | None, fitting: bool = False
+) -> tuple[Columns, list[Series]]:
     """Read TABLE and the covariates."""
     from rstime.frame import from_long
     from rstime.tables import read
 
     columns = _columns(options)
-    extra = {name: getattr(options, name) for name in ("static", "known")}
-    tables = {name: path and read(path, text=(columns.item_id,)) for name, path in extra.items()}
-    series = from_long(_table(options, columns), columns, **tables, **settings)
+    static, known = (path and read(path, text=(columns.item_id,)) for path in (options.static, options.known))
+    table = _table(options, columns)
+    series = from_long(table, columns, static=static, known=known, grid=grid, fitting=fitting)
     entries = sum(int(one.observed.sum()) for one in series)
     names = sorted({name for one in series for name in one.variables})
     _say(options, f"{options.table}: {len(series)} items, {entries} measurements of {', '.join(names)}")
@@ -177,8 +179,10 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise ConfigError("--horizon", f"{options.horizon}", "Give a positive count, or a duration such as 24h.")
 
 
-def _write(options: argparse.Namespace, result: pd.DataFrame, posteriors: Sequence[Any], columns: Columns) -> None:
-    from rstime.frame import joint_samples
+def _write(
+    options: argparse.Namespace, result: pd.DataFrame, posteriors: Sequence[Posterior], columns: Columns
+) -> None:
+    from rstime.answers import joint_samples
     from rstime.tables import replacing, write
 
     tables = {options.out: result}

@@ -68,7 +68,7 @@ def _add_answers(command: argparse.ArgumentParser, name: str) -> None:
     add = command.add_argument
     add("--out", type=Path, required=True, metavar="RESULT", help=".csv or .parquet to write")
     if name == "impute":
-        text = "rows to answer: all, those without a value, or also those with sd > 0 (noisy) (default: all)"
+        text = "rows to answer: all, only those without a value, or only those with sd > 0 (default: all)"
         add("--entries", choices=("all", "missing", "noisy"), default="all", help=text)
     else:
         text = "stamps to forecast, or a duration such as 24h"

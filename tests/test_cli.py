@@ -178,7 +178,17 @@ def test_entries_left_out_stay_empty(fake: type[FakeModel], table: Path, tmp_pat
     assert list(result.columns[-4:]) == ["mean", "std", "0.25", "0.5"]
     assert result["mean"].notna().tolist() == [False, True, False, False, False, False]
     assert run("impute", "model", table, "--out", out, "--entries", "noisy") == 0
-    assert pd.read_csv(out)["mean"].notna().tolist() == [True, True, False, True, True, True]
+    assert pd.read_csv(out)["mean"].notna().tolist() == [True, False, False, True, True, True]
+
+
+def test_a_table_that_was_answered_before_is_refused(
+    fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "result.csv"
+    assert run("impute", "model", table, "--out", out) == 0
+    assert run("impute", "model", out, "--out", tmp_path / "again.csv") == 2
+    assert "mean" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "again.csv").exists()
 
 
 def test_parquet_and_joint_samples(fake: type[FakeModel], table: Path, tmp_path: Path) -> None:
@@ -243,7 +253,7 @@ def test_covariates_reach_the_series(fake: type[FakeModel], table: Path, tmp_pat
         ("a,2024-01-01,hr,5,", ["sd"]),
         ("a,2024-01-01,hr,five,1", ["value", "five"]),
         ("a,2024-01-01,hr,inf,1", ["value", "inf"]),
-        (None, ["empty"]),
+        (None, ["no rows"]),
     ],
 )
 @pytest.mark.parametrize("command", ["fit", "impute"])
