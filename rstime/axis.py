@@ -56,7 +56,7 @@ class Axis:
             raise DataError("timestamp", problem, "Give all items stamps of one kind.")
         calendar = kinds.pop()
         if grid is not None:
-            return cls(_grid_step(grid, calendar), calendar)
+            return cls(grid_step(grid, calendar), calendar)
         gaps = np.concatenate([np.diff(_numbers(one.time)) for one in series])
         return cls(float(np.median(gaps)) if len(gaps) else (HOUR if calendar else 1.0), calendar)
 
@@ -156,11 +156,20 @@ def _zone(name: str) -> tzinfo:
         return zone
 
 
-def _grid_step(grid: str | float, calendar: bool) -> float:
-    """Length of a grid in the units of the axis."""
+def grid_step(grid: str | float, calendar: bool) -> float:
+    """Width of a grid in seconds for dates, else in the units of the stamps.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a positive duration, or number, that suits the stamps.
+    """
     if calendar and isinstance(grid, str):
         return duration(grid)
     try:
-        return float(grid)
+        step = float(grid)
     except ValueError as error:
         raise ConfigError("grid", f"{grid!r} beside stamps that are numbers", "Give the grid as a number.") from error
+    if not 0 < step < np.inf:
+        raise ConfigError("grid", f"{grid!r} is not positive", "Give a positive width.")
+    return step

@@ -1,0 +1,292 @@
+"""The columns of a data frame as checked arrays; every complaint names the column, the value and the row."""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from dataclasses import dataclass
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rstime.axis import grid_step, is_calendar, nanoseconds
+from rstime.errors import DataError, RstimeWarning
+from rstime.types import Bools, Floats
+
+ZONE = r":\d{2}\S*?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
+"""The zone at the end of a stamp that is text."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of a table.
+
+    Attributes
+    ----------
+    item_id, timestamp, variable, value
+        What was measured: where, when, which, how much.
+    sd
+        Standard deviation of the measurement error, in the units of the value; 0 exact, inf or empty value missing.
+    variance
+        A column of error variances, used instead of `sd` where it is given.
+    """
+
+    item_id: str = "item_id"
+    timestamp: str = "timestamp"
+    variable: str = "variable"
+    value: str = "value"
+    sd: str = "sd"
+    variance: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Stamps:
+    """Time stamps of rows.
+
+    Attributes
+    ----------
+    time
+        (N,) datetime64[ns] (UTC where `timezone` is set) or float64.
+    timezone
+        Name of the zone; None for naive dates and for numbers.
+    """
+
+    time: NDArray[Any]
+    timezone: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Dates with a zone, dates without, or numbers: what may not be mixed."""
+        if self.time.dtype.kind != "M":
+            return "numbers"
+        return "dates without time zone" if self.timezone is None else "dates with time zone"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Stamps as whole numbers (ticks) that can be compared exactly: bins of a grid, or the stamps themselves.
+
+    Attributes
+    ----------
+    calendar
+        Whether stamps are dates.
+    step
+        Width of a bin, in seconds for dates; None without a grid.
+    """
+
+    calendar: bool
+    step: float | None = None
+
+    @classmethod
+    def of(cls, stamps: Stamps, grid: str | float | None) -> Clock:
+        """Make the clock of stamps on a grid."""
+        calendar = is_calendar(stamps.time)
+        return cls(calendar, None if grid is None else grid_step(grid, calendar))
+
+    def ticks(self, time: NDArray[Any]) -> NDArray[np.int64]:
+        """(N,) increasing with time; the number of the bin on a grid."""
+        if self.calendar:
+            whole = nanoseconds(time)
+            return whole if self.step is None else whole // round(self.step * 1e9)
+        if self.step is not None:  # rounded first, so that 0.3 falls in bin 3 of width 0.1
+            return np.floor(np.round(time / self.step, 6)).astype(np.int64)
+        bits = (time + 0.0).view(np.int64)  # + 0.0 makes -0.0 and 0.0 one stamp
+        return np.where(bits < 0, np.int64(-(2**63)) - bits, bits)  # floats sort as their bits, negative ones reversed
+
+    def time(self, ticks: NDArray[np.int64]) -> NDArray[Any]:
+        """Stamps (starts of bins) of ticks."""
+        if self.calendar:
+            return (ticks if self.step is None else ticks * round(self.step * 1e9)).view("datetime64[ns]")
+        if self.step is not None:
+            return ticks * self.step
+        return np.where(ticks < 0, np.int64(-(2**63)) - ticks, ticks).view(np.float64)
+
+    def filled(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """All bins from the first to the last; without a grid the ticks as they are."""
+        return ticks if self.step is None else np.arange(ticks[0], ticks[-1] + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A frame read column by column.
+
+    Attributes
+    ----------
+    frame
+        The table.
+    labels
+        Columns that tell which row is meant, in messages.
+    """
+
+    frame: pd.DataFrame
+    labels: tuple[str, ...] = ()
+
+    def require(self, *names: str) -> None:
+        """Raise DataError unless the table has rows and each of these columns exactly once."""
+        if not len(self.frame):
+            raise DataError("table", "no rows", "Give at least one measurement or question.")
+        for name in names:
+            count = sum(column == name for column in self.frame.columns)
+            if count != 1:
+                problem = f"no column {name!r}" if count == 0 else f"{count} columns {name!r}"
+                present = ", ".join(map(str, self.frame.columns)) or "(none)"
+                remedy = (
+                    "Rename it, or say which column it is: Columns(...), on the command line --id-col, --time-col ..."
+                )
+                raise DataError("columns", f"{problem} among {present}", remedy)
+
+    def codes(self, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+        """Return the names in a column as text, in order of appearance, and which one each row has, (N,)."""
+        first, unique = pd.factorize(self.frame[name])
+        self.refuse(name, first < 0, "Name the item and the variable in every row.")
+        second, names = pd.factorize(np.array([str(one) for one in unique], dtype=object))
+        return second[first], tuple(str(one) for one in names)
+
+    def numbers(self, name: str) -> Floats:
+        """(N,) float64 of a column; NaN where it is empty.
+
+        Raises
+        ------
+        DataError
+            If a cell holds text or a date.
+        """
+        column = self.frame[name]
+        if column.dtype.kind in "mM":
+            raise DataError(name, f"dates ({column.dtype}) instead of numbers", "Give numbers.")
+        if column.dtype.kind in "biuf":
+            return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        text = column.astype(object).where(column.notna(), "nan").astype(str).str.strip()
+        found = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
+        wrong = np.isnan(found) & ~text.str.lower().isin(("", "nan")).to_numpy()
+        self.refuse(name, wrong, "Give a number, or leave it empty where nothing was measured.")
+        return np.asarray(found)
+
+    def measured(self, value_name: str, sd_name: str | None, variance: bool = False) -> tuple[Floats, Floats]:
+        """(N,) values and risks: NaN and inf where the value is empty or its sd is inf; risk 0 without a column of sd.
+
+        Raises
+        ------
+        DataError
+            If a value is infinite or text, or the sd beside a value is negative, empty or text.
+        """
+        value = self.numbers(value_name)
+        seen = ~np.isnan(value)
+        self.refuse(value_name, np.isinf(value), "Leave it empty where nothing was measured.")
+        if sd_name is None:
+            return value, np.where(seen, 0.0, np.inf)
+        sd = self.numbers(sd_name)
+        remedy = (
+            "Give the error of the value beside it: 0 if exact, inf if not known (the value then counts as missing)."
+        )
+        self.refuse(sd_name, seen & (np.isnan(sd) | (sd < 0)), remedy)
+        risk = np.where(seen, np.sqrt(np.abs(sd)) if variance else np.abs(sd), np.inf)
+        return np.where(np.isinf(risk), np.nan, value), risk
+
+    def stamps(self, name: str) -> Stamps:
+        """Read a column of dates (with or without one time zone), of numbers, or of dates as text.
+
+        Raises
+        ------
+        DataError
+            If a stamp is empty, not finite or not a date, or if time zones are mixed.
+        """
+        column = self.frame[name]
+        if column.dtype.kind in "iuf" or _all_numbers(column):
+            time = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            self.refuse(name, ~np.isfinite(time), "Give every row a finite time.")
+            return Stamps(time)
+        if not isinstance(column.dtype, pd.DatetimeTZDtype) and column.dtype.kind != "M":
+            column = _parsed(column, name)
+        self.refuse(name, column.isna().to_numpy(), "Give every row a date or a number.")
+        if not isinstance(column.dtype, pd.DatetimeTZDtype):
+            return Stamps(column.to_numpy(dtype="datetime64[ns]"))
+        utc = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+        return Stamps(utc, _zone_name(column.dtype.tz, name))
+
+    def refuse(self, name: str, wrong: Bools, remedy: str) -> None:
+        """Raise DataError for the first row that is wrong."""
+        if np.any(wrong):
+            row = int(np.argmax(wrong))
+            raise DataError(name, f"{_shown(self.frame[name].iloc[row])} in {self.describe(row)}", remedy)
+
+    def describe(self, row: int) -> str:
+        """Name a row by its number, from 0, and its labels."""
+        cells = [f"{name} {_shown(self.frame[name].iloc[row])}" for name in self.labels if name in self.frame]
+        return f"row {row}" + (f" ({', '.join(cells)})" if cells else "")
+
+
+def sd_column(cells: Cells, columns: Columns) -> str | None:
+    """Name the column of sd or variance; None, with a warning, where the table has no sd (all readings exact)."""
+    if columns.variance is not None:
+        cells.require(columns.variance)
+        return columns.variance
+    if columns.sd in cells.frame.columns or columns.sd != Columns.sd:
+        cells.require(columns.sd)
+        return columns.sd
+    warn("sd: no such column, so every value is taken as exact (sd 0). Add it, or name it with Columns(sd=...).")
+    return None
+
+
+def localized(time: NDArray[Any], timezone: str | None) -> Any:
+    """Stamps as a frame holds them: back in their time zone."""
+    return time if timezone is None else pd.DatetimeIndex(time, tz="UTC").tz_convert(timezone)
+
+
+def warn(text: str) -> None:
+    """Warn the user."""
+    warnings.warn(RstimeWarning(text), stacklevel=4)
+
+
+def _shown(cell: Any) -> str:
+    return repr(cell) if isinstance(cell, str) else str(cell)
+
+
+def _all_numbers(column: pd.Series[Any]) -> bool:
+    return column.dtype == object and all(isinstance(one, Number) for one in column)
+
+
+def _parsed(column: pd.Series[Any], name: str) -> pd.Series[Any]:
+    """Dates of a column of text or of date objects, each distinct one parsed once."""
+    place, unique = pd.factorize(column.astype(object))
+    texts = pd.Series(unique, dtype=object)
+    zones = texts.astype(str).str.extract(ZONE)[0].fillna("none").replace({"Z": "UTC", "+00:00": "UTC"})
+    clocks = texts.astype(str).str.fullmatch(r"\s*\d{1,2}:\d{2}(:\d{2})?\s*").to_numpy()
+    if np.any(clocks):
+        raise DataError(name, f"{texts[clocks].iloc[0]!r} has no date", "Give dates, or hours as numbers.")
+    if zones.nunique() > 1:
+        raise _mixed_zones(name, [str(zone) for zone in zones.unique()])
+    dates = None
+    for form in ("ISO8601", None):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                dates = pd.to_datetime(texts, format=form)
+            break
+        except (ValueError, TypeError, OverflowError) as error:
+            if "tz-aware" in str(error).lower() or "mixed timezones" in str(error).lower():
+                raise _mixed_zones(name, ["several"]) from error
+    if dates is None:
+        good = pd.to_datetime(texts, format="mixed", errors="coerce", utc=True)
+        bad = texts[good.isna() & texts.notna()]
+        found = repr(bad.iloc[0]) if len(bad) else "several formats"
+        raise DataError(name, f"{found} cannot be read as a date", "Give dates such as 2026-01-31 13:05, or numbers.")
+    if dates.dtype == object:
+        raise _mixed_zones(name, ["several"])
+    return dates.reindex(place).reset_index(drop=True)
+
+
+def _mixed_zones(name: str, zones: list[str]) -> DataError:
+    remedy = "Write all stamps in one zone, best UTC (pandas: to_datetime(..., utc=True))."
+    return DataError(name, f"mixed time zones ({', '.join(zones[:4])})", remedy)
+
+
+def _zone_name(zone: Any, name: str) -> str:
+    """Name of a time zone: Europe/Berlin, UTC, UTC+02:00."""
+    given = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    offset = zone.utcoffset(None)
+    if given is None and offset is None:
+        raise DataError(name, f"time zone {zone} has no name", "Convert it to a zone such as Europe/Berlin or UTC.")
+    return str(given or dt.timezone(offset))
