@@ -18,7 +18,7 @@ from rstime.risk.sensors import sd
 from rstime.types import Bools, Floats
 
 VARIABLES = ("heart_rate", "systolic", "diastolic", "mean_pressure", "spo2", "respiration", "temperature", "glucose")
-UNITS = dict(zip(VARIABLES, ("bpm", "mmHg", "mmHg", "mmHg", "%", "rpm", "C", "mg/dL"), strict=True))
+UNITS = dict(zip(VARIABLES, ("bpm", "mmHg", "mmHg", "mmHg", "%", "rpm", "°C", "mg/dL"), strict=True))
 TYPICAL = dict(zip(VARIABLES, (85.0, 118.0, 62.0, 80.0, 96.5, 18.0, 37.2, 140.0), strict=True))
 """Level at which sensors in percent are read: one figure a variable, so that risk tells nothing about x."""
 

@@ -27,7 +27,7 @@ PHYSIONET_UNITS = {
     "NIDiasABP": "mmHg",
     "NIMAP": "mmHg",
     "RespRate": "rpm",
-    "Temp": "C",
+    "Temp": "°C",
     "Glucose": "mg/dL",
 }
 Answers: TypeAlias = tuple[list[Posterior], list[Posterior]]

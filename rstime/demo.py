@@ -69,10 +69,11 @@ def run(
     for name, model in ((GAUSSIAN, RiskDiffusion("gaussian")), (DIFFUSION, RiskDiffusion("diffusion"))):
         say(f"fitting the {name} model" + (f" for {max_minutes:g} minutes" if name == DIFFUSION else ""))
         model.fit(study.train, max_minutes=max_minutes, seed=seed)
+        if name == DIFFUSION:
+            say("what the training data can teach: below the smallest risk of a variable nothing is learned")
+            print(support_table(model.support), end="\n\n")
         say(f"{SAMPLES} samples of each of {len(study.test)} stays, and of their last {HORIZON} hours")
         answers[name] = answer_model(study, model, seed)
-    say("what the training data support (smallest risk that teaches, per variable)")
-    print(support_table(model.support), end="\n\n")
 
     pooled, detail, curves = judge(study, answers)
     say("CRPS and absolute error in standard deviations of each variable; share of truth inside the 90 % band")
@@ -118,8 +119,8 @@ def write(
     for name, table in zip(("scores", "errors_by_variable"), tables, strict=True):
         table.to_csv(out / f"{name}.csv", index=False)
     levels = (0.05, 0.25, 0.5, 0.75, 0.95)
-    answer(to_long(study.test), whole, quantiles=levels).to_csv(out / "answers.csv", index=False)
-    future_rows(late, quantiles=levels).to_csv(out / "forecast.csv", index=False)
+    answer(to_long(study.test), whole, quantiles=levels).to_csv(out / "answers.csv", index=False, float_format="%.6g")
+    future_rows(late, quantiles=levels).to_csv(out / "forecast.csv", index=False, float_format="%.6g")
     for item, now, future, truth in list(zip(study.test, whole, late, study.truth, strict=True))[:PICTURES]:
         history = rows_of(item, slice(None, -HORIZON))
         label = f"{item.item_id}: everything measured, and the posterior of the clean signal"

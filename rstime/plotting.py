@@ -243,8 +243,13 @@ def _draw_readings(axes: Axes, series: Series, column: int) -> None:
 
 
 def _draw_truth(axes: Axes, series: Series, truth: Floats | None, column: int) -> None:
-    if truth is not None:
-        axes.plot(series.time, truth[:, column], color=TRUTH, linewidth=1.0, label="truth")
+    """Draw a line where the truth is known throughout, else a cross at each known value."""
+    if truth is None:
+        return
+    style: dict[str, Any] = {"linewidth": 1.0}
+    if np.isnan(truth[:, column]).any():
+        style = {"linewidth": 0, "marker": "x", "markersize": 3.2, "markeredgewidth": 0.9}
+    axes.plot(series.time, truth[:, column], color=TRUTH, label="truth", **style)
 
 
 def _labels(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:

@@ -59,6 +59,16 @@ def test_entries_that_were_not_asked_leave_gaps() -> None:
     assert np.flatnonzero(np.isnan(line(axes, "median"))).tolist() == [3, 4]
 
 
+def test_truth_with_gaps_is_drawn_as_crosses() -> None:
+    truth = np.zeros((12, 3))
+    truth[[1, 2, 4], 1] = np.nan
+    styles = [
+        next(line.get_marker() for line in axes.get_lines() if line.get_label() == "truth")
+        for axes in plot_posterior(answer(), truth).axes
+    ]
+    assert styles == ["None", "x", "None"]
+
+
 def test_a_forecast_joins_history_and_future() -> None:
     past = answer().series
     future = Series("p1", HOURS[-1] + np.arange(1, 5) * np.timedelta64(1, "h"), ("c", "d"), *np.full((2, 4, 2), np.inf))
