@@ -83,20 +83,31 @@ def answer(
     return pd.concat([table, added], axis=1)
 
 
-def future_rows(
+def posterior_frame(
     posteriors: Sequence[Posterior], columns: Columns | None = None, quantiles: Sequence[float] = LEVELS
 ) -> pd.DataFrame:
-    """Write one row for each entry that is asked: item, stamp, variable, mean, std, and a column for each level."""
+    """Write one row for each entry that is asked: item, stamp, variable, value and sd as measured, mean, std, levels."""
     columns, names = columns or Columns(), level_names(quantiles)
     tables = []
     for one in posteriors:
         row, column = np.nonzero(one.series.asked)
-        numbers = summary(one.samples[:, row, column], quantiles)
         table = _keys(one.series, row, column, columns)
-        for place, name in enumerate(names):
-            table[name] = numbers[:, place]
-        tables.append(table)
+        risk = one.series.risk[row, column]
+        table[columns.value] = one.series.value[row, column]
+        table[columns.sd] = np.where(np.isinf(risk), np.nan, risk)
+        numbers = summary(one.samples[:, row, column], quantiles)
+        tables.append(pd.concat([table, pd.DataFrame(numbers, columns=pd.Index(names))], axis=1))
     return pd.concat(tables, ignore_index=True)
+
+
+def future_rows(
+    posteriors: Sequence[Posterior], columns: Columns | None = None, quantiles: Sequence[float] = LEVELS
+) -> pd.DataFrame:
+    """Write one row for each entry that is asked and was not measured, as posterior_frame without value and sd."""
+    columns = columns or Columns()
+    table = posterior_frame(posteriors, columns, quantiles)
+    future = table[columns.value].isna()
+    return table[future].drop(columns=[columns.value, columns.sd]).reset_index(drop=True)
 
 
 def joint_samples(posteriors: Sequence[Posterior], columns: Columns | None = None) -> pd.DataFrame:

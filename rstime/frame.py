@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rstime.answers import answer as answer
 from rstime.answers import future_rows as future_rows
 from rstime.answers import joint_samples as joint_samples
+from rstime.answers import posterior_frame as posterior_frame
 from rstime.cells import Cells, Clock, Stamps, localized, sd_column, warn
 from rstime.cells import Columns as Columns
 from rstime.covariates import Known, Static

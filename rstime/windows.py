@@ -257,7 +257,8 @@ def draw_hidden(
     batch = observed.shape[0]
     low, high = share
     shares = low + (high - low) * _uniform((batch,), generator, observed.device)
-    chances = torch.tensor([1.0] * len(patterns) if weights is None else list(weights), device=generator.device)
+    chances = torch.ones(len(patterns)) if weights is None else torch.tensor(weights, dtype=torch.float32)
+    chances = chances.to(generator.device)
     choice = torch.multinomial(chances, batch, replacement=True, generator=generator).to(observed.device)
     hidden = torch.zeros_like(observed)
     for index, pattern in enumerate(patterns):
