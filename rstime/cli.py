@@ -40,13 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fit(options: argparse.Namespace) -> None:
     """Fit a model to a table and save it in a folder."""
-    from rstime.tables import check_folders, replacing
+    from rstime.tables import check_folders
 
     target: Path = options.out
     check_folders(target)
     if target.exists() and not (target / "config.json").is_file():
         raise ConfigError("--out", f"{target} exists and is not a model", "Choose another name.")
-    columns, series = _series(options, grid=options.grid, fitting=True)
+    _, series = _series(options, grid=options.grid, fitting=True)
 
     from rstime.model import RiskDiffusion
 
@@ -64,12 +64,10 @@ def fit(options: argparse.Namespace) -> None:
         device=options.device,
         seed=options.seed,
         progress=not options.quiet,
-        columns=columns,
     )
     _say_support(options, model)
-    with replacing(target) as (draft,):
-        model.save(draft)
-    _say(options, f"model saved in {target}")
+    model.save(target)
+    _say(options, f"{target}: model saved after {model.run.steps} steps of training")
 
 
 def impute(options: argparse.Namespace) -> None:
@@ -143,7 +141,7 @@ def _series(
     return columns, series
 
 
-def _window(extent: int | str, series: Sequence[Series], grid: str | None) -> int:
+def _window(extent: int | str, series: Sequence[Series], grid: str | None) -> float:
     """Length of a window in steps of the model."""
     from rstime.axis import Axis, duration
 
@@ -151,9 +149,7 @@ def _window(extent: int | str, series: Sequence[Series], grid: str | None) -> in
         axis = Axis.fit(series, grid)
         if not axis.calendar:
             raise ConfigError("--window", f"{extent!r} beside stamps that are numbers", "Give a count of stamps.")
-        extent = round(duration(extent) / axis.step)
-    if extent < 1:
-        raise ConfigError("--window", f"{extent} stamps", "Give a positive count, or a duration longer than one step.")
+        return duration(extent) / axis.step
     return extent
 
 

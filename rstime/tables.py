@@ -88,9 +88,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 @contextmanager
 def replacing(*targets: Path) -> Iterator[list[Path]]:
-    """Hand out a draft path of the same name for each target; move all into place at the end, or none on any error.
-
-    Targets may be files or folders; what stood there before is replaced.
+    """Hand out a draft path of the same name for each file; move all into place at the end, or none on any error.
 
     Raises
     ------
@@ -103,8 +101,6 @@ def replacing(*targets: Path) -> Iterator[list[Path]]:
     try:
         yield drafts
         for draft, target in zip(drafts, targets, strict=True):
-            if target.is_dir():
-                os.replace(target, draft.with_name("replaced"))
             os.replace(draft, target)
     finally:
         for room in rooms:

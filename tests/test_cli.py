@@ -34,6 +34,7 @@ class FakeModel:
     calls: ClassVar[dict[str, Any]] = {}
     fail: BaseException | None = None
     grid: str | None = None
+    run = SimpleNamespace(steps=9)
     support = pd.DataFrame({"variable": ["hr"], "smallest_risk": [0.0]})
 
     def __init__(self, model: str = "diffusion", **settings: Any) -> None:
@@ -46,7 +47,7 @@ class FakeModel:
         return self
 
     def save(self, path: Path) -> None:
-        path.mkdir()
+        path.mkdir(exist_ok=True)
         (path / "config.json").write_text("{}")
 
     @classmethod
@@ -130,6 +131,17 @@ def test_window_as_a_duration_counts_median_gaps_without_a_grid(
 ) -> None:
     assert run("fit", table, "--out", tmp_path / "model", "--window", "2D") == 0
     assert fake.calls["window"] == 48
+
+
+def test_a_window_in_hours_needs_stamps_that_are_dates(
+    fake: type[FakeModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("item_id,timestamp,variable,value,sd\na,0,hr,5,1\na,1,hr,6,1\n")
+    assert run("fit", path, "--out", tmp_path / "model", "--window", "48h") == 2
+    assert "--window" in capsys.readouterr().err.splitlines()[-1]
+    assert run("fit", path, "--out", tmp_path / "model", "--window", "6") == 0
+    assert fake.calls["window"] == 6
 
 
 def test_fit_reads_names_as_text(fake: type[FakeModel], table: Path, tmp_path: Path) -> None:
@@ -285,7 +297,6 @@ def test_bad_rows_are_named_and_nothing_is_written(
         (["impute", "model", "table.csv", "--out", "r.csv", "--samples", "0"], "--samples"),
         (["forecast", "model", "table.csv", "--out", "r.csv", "--horizon", "0"], "--horizon"),
         (["forecast", "model", "table.csv", "--out", "r.csv", "--horizon", "-5"], "--horizon"),
-        (["fit", "table.csv", "--out", "m", "--window", "0"], "--window"),
         (["fit", "table.csv", "--out", "m", "--window", "soon"], "soon"),
         (["fit", "table.csv", "--out", "m", "--grid", "soon"], "soon"),
         (["fit", "table.csv", "--out", "m", "--value-col", "reading"], "reading"),

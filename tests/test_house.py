@@ -27,45 +27,59 @@ PACKAGE_FOLDERS = {
 
 # Who may import whom inside rstime. A folder stands for all its files, which may import one another.
 BASE = {"errors", "types"}
-DATA = BASE | {"axis", "cells", "answers", "covariates", "frame", "scaling", "windows", "risk"}
+FRAMES = {"cells", "answers", "covariates", "frame"}
+WINDOWS = {"axis", "scaling", "windows"}
 TENSORS = {"tokens", "diffusion", "gaussian", "gaussian_fit", "network", "denoiser", "posterior"}
-MODEL = DATA | TENSORS | {"scores", "training", "inference"}
+FITTING = {"examples", "training", "storage", "scores", "inference", "build", "support", "future"}
+MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
+SHOW = {"plotting", "report"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
     "scores": BASE,
+    # tables to Series and back: the only modules that know column names
+    "axis": BASE,
     "cells": BASE | {"axis"},
     "answers": BASE | {"axis", "cells"},
     "covariates": BASE | {"axis", "cells"},
-    "frame": BASE | {"axis", "cells", "answers", "covariates"},
-    "axis": BASE,
+    "frame": BASE | FRAMES | {"axis"},
+    "risk": BASE,
+    # Series to windows
     "scaling": BASE,
     "windows": BASE | {"axis"},
-    "risk": BASE,
-    "diffusion": BASE,
+    "future": BASE | WINDOWS,
+    "support": BASE | WINDOWS,
+    # tensors only
     "tokens": BASE,
+    "diffusion": BASE,
     "gaussian": BASE | {"tokens", "diffusion"},
     "gaussian_fit": BASE | {"tokens", "diffusion", "gaussian"},
     "network": BASE | {"tokens", "gaussian"},
-    "denoiser": BASE | {"tokens", "diffusion", "network", "gaussian"},
-    "training": BASE | {"tokens", "diffusion", "gaussian", "denoiser", "axis", "scaling", "windows", "scores"},
+    "denoiser": BASE | {"tokens", "diffusion", "gaussian", "network"},
     "posterior": BASE | {"tokens", "diffusion", "gaussian", "denoiser"},
-    "inference": BASE | TENSORS | {"axis", "scaling", "windows"},
+    # fitting and asking
+    "storage": {"errors"},
+    "examples": BASE | WINDOWS | TENSORS,
+    "training": BASE | WINDOWS | TENSORS | {"examples", "storage", "scores"},
+    "inference": BASE | WINDOWS | TENSORS,
+    "build": BASE | WINDOWS | TENSORS | {"storage"},
     "model": MODEL,
-    "gluonts": MODEL | {"model"},
-    "imputer": MODEL | {"model"},
-    "plotting": MODEL | {"model"},
-    "report": MODEL | {"model", "plotting"},
+    # faces
+    "gluonts": MODEL,
+    "imputer": MODEL,
+    "plotting": MODEL,
+    "report": MODEL | {"plotting"},
     "datasets": BASE | {"frame", "risk"},
     "evaluation": BASE | {"scores", "datasets"},
-    "evaluation.baselines": MODEL | {"model", "datasets", "evaluation"},
-    "evaluation.bench": MODEL | {"model", "datasets", "evaluation"},
-    "demo": MODEL | {"model", "plotting", "report", "datasets", "evaluation", "evaluation.baselines"},
+    "evaluation.baselines": MODEL | {"datasets", "evaluation"},
+    "evaluation.bench": MODEL | {"datasets", "evaluation"},
+    "demo": MODEL | SHOW | {"datasets", "evaluation", "evaluation.baselines"},
     "tables": {"errors"},
     "options": set(),
-    "cli": MODEL | {"model", "report", "tables", "options", "demo"},
+    "cli": MODEL | SHOW | {"tables", "options", "demo"},
 }
-NO_FRAMES = {"errors", "types", "scores", "scaling", "windows", "risk", "training"} | TENSORS
+EDGES = FRAMES | SHOW | {"model", "gluonts", "imputer", "tables", "options", "cli", "demo", "datasets", "evaluation"}
+NO_FRAMES = {name for name in ALLOWED if name.split(".")[0] not in EDGES}
 
 
 def sources() -> Iterator[tuple[str, Path]]:

@@ -58,19 +58,15 @@ def test_other_suffixes_are_refused() -> None:
         check_suffix(Path("table.xlsx"))
 
 
-def test_replacing_moves_files_and_folders_into_place(tmp_path: Path) -> None:
-    file, folder = tmp_path / "a.csv", tmp_path / "model"
-    file.write_text("old")
-    folder.mkdir()
-    (folder / "old").touch()
-    with replacing(file, folder) as (draft, drafts):
-        draft.write_text("new")
-        drafts.mkdir()
-        (drafts / "new").touch()
-        assert file.read_text() == "old"
-    assert file.read_text() == "new"
-    assert [path.name for path in folder.iterdir()] == ["new"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "model"]
+def test_replacing_moves_files_into_place(tmp_path: Path) -> None:
+    old, new = tmp_path / "a.csv", tmp_path / "b.csv"
+    old.write_text("old")
+    with replacing(old, new) as drafts:
+        for draft in drafts:
+            draft.write_text("new")
+        assert old.read_text() == "old"
+    assert (old.read_text(), new.read_text()) == ("new", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
 
 
 def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
