@@ -97,6 +97,13 @@ class GaussianModel(nn.Module):
         self._table: Tensor | None = None
         self.double()
 
+    def whiten(self, variance: float = 1.0) -> None:
+        """Make the model white: EDM's scalars for data of this variance."""
+        with torch.no_grad():
+            self.loading.zero_()
+            self.log_own.fill_(-math.inf)
+            self.log_white.fill_(math.log(variance))
+
     # ---- covariance and mean -------------------------------------------------------------------------------------
 
     def correlations(self, lag: Tensor) -> Tensor:

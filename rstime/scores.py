@@ -159,3 +159,25 @@ def pit(samples: ArrayLike, truth: ArrayLike) -> Floats:
     samples = np.asarray(samples)
     rank = (samples < truth).sum(0) + (samples == truth).sum(0) / 2 + 0.5
     return np.asarray(rank / (len(samples) + 1), dtype=np.float64)
+
+
+def autocovariance(samples: ArrayLike, lags: int) -> Floats:
+    """Autocovariance of sample paths around their mean at lags 0 ... lags, averaged over samples, stamps and channels.
+
+    The dependence that joint samples have and samples of the marginals lack.
+
+    Parameters
+    ----------
+    samples
+        (S, T, C) joint samples, S > 1; the mean of the samples is taken off, with S - 1 in the divisor.
+    lags
+        Largest lag in steps, below T.
+
+    Returns
+    -------
+    (lags + 1,) covariances, in squared units of the samples.
+    """
+    samples = np.asarray(samples, dtype=np.float64)
+    count, length = samples.shape[:2]
+    path = (samples - samples.mean(0)) * np.sqrt(count / (count - 1))
+    return np.array([(path[:, : length - lag] * path[:, lag:]).mean() for lag in range(lags + 1)])

@@ -1,4 +1,4 @@
-"""The training loop: windows to examples, examples to the risk-sensitive loss, with EMA, validation and a budget."""
+"""The training loop: AdamW, warm-up and decay, moving average, validation, a budget in steps or minutes, checkpoints."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from rstime.denoiser import Denoiser
-from rstime.diffusion.levels import draw_levels
-from rstime.diffusion.loss import perturb, risk_sensitive_loss, teaches
-from rstime.gaussian import Belief
-from rstime.tokens import Tokens, pack
-from rstime.types import Batch
-from rstime.windows import draw_hidden
+from rstime.errors import ModelFileError
+from rstime.examples import Example, example_loss
+from rstime.storage import read_config, read_tensors, write_folder
 
-Draw = Callable[[int, torch.Generator], Batch]
+
+PARTS = ("now", "average", "best", "adam")
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,10 @@ class TrainingConfig:
         Share of steps in which hidden entries do not see each other (the exact-marginal mode).
     patterns
         Weights of the mask patterns random, block, channel, horizon.
-    validate_every
-        Steps between validations, as a share of all steps.
+    validations, validation_batches
+        Number of validations in a run, and of batches in each.
     patience
-        Validations without improvement before stopping; 0 never stops early.
+        Validations without improvement before stopping early; 0 for never.
     """
 
     batch: int = 16
@@ -53,93 +52,46 @@ class TrainingConfig:
     ema: float = 0.999
     isolated: float = 0.5
     patterns: tuple[float, float, float, float] = (0.55, 0.15, 0.15, 0.15)
-    validate_every: float = 0.05
+    validations: int = 20
+    validation_batches: int = 8
     patience: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Entries that are denoised together, with all that the loss needs.
+@dataclass
+class Run:
+    """What training reached.
 
     Attributes
     ----------
-    tokens
-        (B, N) entries.
-    y, risk, tau, noise, m
-        (B, N) measurement, its risk, the level it is raised to, the noise added for that, the input it became.
-    belief
-        What the prior makes of the inputs; of queries, given the context alone.
+    steps
+        Steps taken.
+    planned
+        Steps planned; --steps with this number replays the run.
+    history
+        One row a validation: step, training loss, held-out loss (1 is what the prior expects of itself), seconds.
+    best
+        Lowest held-out loss.
     """
 
-    tokens: Tokens
-    y: Tensor
-    risk: Tensor
-    tau: Tensor
-    noise: Tensor
-    m: Tensor
-    belief: Belief
+    steps: int = 0
+    planned: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: float = math.inf
 
 
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A training batch: a context, and queries that see it and themselves only (None: all is context)."""
+class Average:
+    """Exponential moving average of a network's weights, faster while young."""
 
-    context: Part
-    queries: Part | None = None
+    def __init__(self, network: nn.Module, decay: float):
+        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        self.decay = decay
 
-
-def make_example(denoiser: Denoiser, batch: Batch, generator: torch.Generator, config: TrainingConfig) -> Example:
-    """Hide entries, draw levels, perturb, and ask the prior: everything of a step that has no gradient."""
-    observed = torch.isfinite(batch.risk)
-    hidden = draw_hidden(observed, batch.time, generator, weights=config.patterns)
-    isolated = bool(torch.rand((), generator=generator) < config.isolated)
-    tau, _ = draw_levels(batch.risk, hidden, generator, isolated)
-    noise = torch.randn(tau.shape, generator=generator)
-
-    def part(wanted: Tensor) -> tuple[Tokens, Tensor, Tensor, Tensor, Tensor]:
-        tokens = pack(batch, wanted)
-        read = [tokens.take(x, fill) for x, fill in ((batch.value, 0.0), (batch.risk, math.inf), (tau, math.inf))]
-        return tokens, *read, tokens.take(noise)
-
-    with torch.no_grad():
-        if not isolated:
-            tokens, y, r, t, e = part(observed)
-            m = perturb(y, r, t, e)
-            return Example(Part(tokens, y, r, t, e, m, denoiser.prior.condition(tokens, t).belief(m[None])))
-        tokens, y, r, t, e = part(observed & ~hidden)
-        m = perturb(y, r, t, e)
-        factor = denoiser.prior.condition(tokens, t)
-        context = Part(tokens, y, r, t, e, m, factor.belief(m[None]))
-        tokens, y, r, t, e = part(hidden)
-        prediction = factor.predict(tokens, context.m[None])
-        return Example(context, Part(tokens, y, r, t, e, perturb(y, r, t, e), prediction))
-
-
-def example_loss(denoiser: Denoiser, example: Example) -> Tensor:
-    """Return the risk-sensitive loss, averaged over the entries that teach."""
-    context = example.context
-    out, memory = denoiser.remember(context.tokens, context.belief, context.m[None], context.tau)
-    terms = [(context, out[0], context.belief.variance)]
-    if example.queries is not None:
-        q = example.queries
-        out, belief = denoiser.answer(q.tokens, q.belief, q.m[None], q.tau, context.tokens.exists, memory)
-        terms.append((q, out[0], belief.variance))
-    total, count = torch.zeros(()), 0
-    for p, denoised, variance in terms:
-        total = total + risk_sensitive_loss(denoised, p.y, p.risk, p.tau, p.noise, variance).sum()
-        count = count + int(teaches(p.risk, p.tau).sum())
-    return total / max(count, 1)
-
-
-def prefetch(make: Callable[[int], Example], steps: int) -> Iterator[Example]:
-    """Make examples one step ahead, in another thread."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(make, 0)
-        for step in range(steps):
-            example = ahead.result()
-            if step + 1 < steps:
-                ahead = pool.submit(make, step + 1)
-            yield example
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the network's present weights."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for kept, new in zip(self.network.parameters(), network.parameters(), strict=True):
+            kept.lerp_(new, 1 - decay)
 
 
 def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
@@ -149,16 +101,172 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - config.warmup) / max(steps - config.warmup, 1)))
 
 
-class Average(nn.Module):
-    """Exponential moving average of a network's weights, faster while young."""
+def prefetch(make: Callable[[int], Example], first: int) -> Iterator[Example]:
+    """Make examples one step ahead, in another thread; endless."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(make, first)
+        while True:
+            example = ahead.result()
+            first += 1
+            ahead = pool.submit(make, first)
+            yield example
 
-    def __init__(self, network: nn.Module, decay: float):
-        super().__init__()
-        self.kept = copy.deepcopy(network).requires_grad_(False)
-        self.decay = decay
 
-    @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for kept, new in zip(self.kept.parameters(), network.parameters(), strict=True):
-            kept.lerp_(new, 1 - decay)
+class Trainer:
+    """Trains the network of a denoiser in place, leaving the best moving average in it.
+
+    Parameters
+    ----------
+    denoiser
+        Prior and network.
+    make
+        Step -> example; must depend on the step alone, so that a run can be resumed and replayed.
+    validation
+        Held-out, noisy examples: the weighted error is a proper score of D and needs no clean data.
+    config
+        How to train.
+    checkpoint
+        Folder for resuming; None to keep nothing.
+    identity
+        Names data and settings; a checkpoint of another identity is refused.
+    report
+        Called with the run and the recent training loss at every step.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        make: Callable[[int], Example],
+        validation: list[Example],
+        config: TrainingConfig,
+        checkpoint: Path | None = None,
+        identity: str = "",
+        report: Callable[[Run, float], None] = lambda run, loss: None,
+    ):
+        assert denoiser.network is not None
+        self.denoiser, self.make, self.validation, self.config = denoiser, make, validation, config
+        self.checkpoint, self.identity, self.report = checkpoint, identity, report
+        self.average = Average(denoiser.network, config.ema)
+        self.best = copy.deepcopy(self.average.network.state_dict())
+        self.optimiser = torch.optim.AdamW(
+            denoiser.network.parameters(), config.learning_rate, (0.9, 0.99), weight_decay=config.weight_decay
+        )
+        self.run = Run()
+
+    def train(self, steps: int | None, minutes: float) -> Run:
+        """Train for a number of steps, or for as many as fit in the minutes; Ctrl-C keeps the best so far.
+
+        With minutes, the number of steps is planned once, at the end of the warm-up, from the speed until then.
+        """
+        run, config, network = self.run, self.config, self.denoiser.network
+        assert network is not None
+        began = time.monotonic()
+        run.planned = steps or run.planned
+        self.resume()
+        network.train()
+        first, recent = run.steps, 0.0
+        examples = prefetch(self.make, first)
+        try:
+            for example in examples:
+                if not run.planned and run.steps - first >= config.warmup:
+                    pace = (time.monotonic() - began) / (run.steps - first)
+                    run.planned = max(config.warmup + 1, int(minutes * 60 / pace))
+                planned = run.planned or config.warmup + 1
+                loss = self.step(example, learning_rate(run.steps, planned, config))
+                recent += (loss - recent) / min(run.steps - first + 1, 100)
+                run.steps += 1
+                every = max(planned // config.validations, 1)
+                if run.planned and (run.steps % every == 0 or run.steps >= run.planned):
+                    run.history.append(
+                        {"step": run.steps, "loss": recent, "held_out": 0.0, "seconds": time.monotonic() - began}
+                    )
+                    self.validate()
+                self.report(run, recent)
+                if run.planned and (run.steps >= run.planned or self.stale()):
+                    break
+        except KeyboardInterrupt:
+            run.planned = run.steps
+        finally:
+            examples.close()
+        network.load_state_dict(self.best)
+        network.eval().requires_grad_(False)
+        return run
+
+    def step(self, example: Example, factor: float) -> float:
+        """Take one step of AdamW and of the moving average; return the loss."""
+        network = self.denoiser.network
+        assert network is not None
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+        loss = example_loss(self.denoiser, example)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), self.config.clip)
+        self.optimiser.step()
+        self.average.update(network, self.run.steps)
+        return float(loss.detach())
+
+    def validate(self) -> None:
+        """Score the moving average on the held-out examples; keep it if it is the best, and write the checkpoint."""
+        denoiser = Denoiser(self.denoiser.prior, self.average.network)
+        with torch.no_grad():
+            score = sum(float(example_loss(denoiser, x)) for x in self.validation) / max(len(self.validation), 1)
+        self.run.history[-1]["held_out"] = score
+        if score < self.run.best:
+            self.run.best, self.best = score, copy.deepcopy(self.average.network.state_dict())
+        self.save()
+
+    def stale(self) -> bool:
+        """Whether the last `patience` validations brought nothing."""
+        scores = [row["held_out"] for row in self.run.history]
+        wait = self.config.patience
+        return wait > 0 and len(scores) > wait and min(scores[-wait:]) > self.run.best
+
+    # ---- checkpoints ---------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that a run needs to go on, by name."""
+        network = self.denoiser.network
+        assert network is not None
+        state: dict[str, Tensor] = {}
+        parts = (network.state_dict(), self.average.network.state_dict(), self.best)
+        for name, part in zip(PARTS, parts, strict=False):
+            state |= {f"{name}/{key}": value for key, value in part.items()}
+        for i, values in self.optimiser.state_dict()["state"].items():
+            state |= {f"adam/{i}/{key}": torch.as_tensor(value) for key, value in values.items()}
+        return state
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        if self.checkpoint is not None:
+            write_folder(self.checkpoint, self.tensors(), {"run": asdict(self.run), "identity": self.identity})
+
+    def resume(self) -> None:
+        """Go on from the checkpoint if there is one, of the same data and settings."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return
+        config = read_config(self.checkpoint)
+        if config.get("identity") != self.identity:
+            raise ModelFileError(
+                "checkpoint",
+                f"{self.checkpoint} belongs to other data or settings",
+                "Delete it to start afresh, or give the data and settings it was made with.",
+            )
+        planned = self.run.planned
+        self.run = Run(**config["run"])
+        self.run.planned = planned or self.run.planned
+        state = read_tensors(self.checkpoint)
+        part = {
+            name: {k.removeprefix(f"{name}/"): v for k, v in state.items() if k.startswith(f"{name}/")}
+            for name in PARTS
+        }
+        assert self.denoiser.network is not None
+        self.denoiser.network.load_state_dict(part["now"])
+        self.average.network.load_state_dict(part["average"])
+        self.best = part["best"]
+        adam: dict[int, dict[str, Tensor]] = {}
+        for name, value in part["adam"].items():
+            index, key = name.split("/")
+            adam.setdefault(int(index), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": adam, "param_groups": groups})

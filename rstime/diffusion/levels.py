@@ -24,20 +24,19 @@ def fuse(x: Tensor, s: Tensor | float, y: Tensor, r: Tensor) -> tuple[Tensor, Te
     x
         (..., N) state of the sampler; not read where s = inf.
     s
-        Level of the state in the units of x, scalar or broadcastable; inf for no state.
+        Level of the state in the units of x, scalar or shaped like r; inf for no state.
     y
         (..., N) measurements; not read where r = inf.
     r
-        (..., N) risk, in [0, inf].
+        (N) or (..., N) risk, in [0, inf]; x and y may have more leading axes.
 
     Returns
     -------
     m, tau
-        The sufficient statistic of each entry and its level. r = inf gives (x, s), s = inf gives (y, r),
+        The sufficient statistic of each entry, shaped like x, and its level, shaped like r and s. r = inf gives (x, s), s = inf gives (y, r),
         r = 0 gives (y, 0), and both infinite give (0, inf): the entry is absent.
     """
-    level = torch.as_tensor(s, dtype=r.dtype, device=r.device).expand(torch.broadcast_shapes(r.shape, x.shape))
-    risk = r.expand_as(level)
+    level, risk = torch.broadcast_tensors(torch.as_tensor(s, dtype=r.dtype, device=r.device), r)
     unmeasured, unstarted = torch.isinf(risk), torch.isinf(level)
     r2 = risk.masked_fill(unmeasured, 1.0).square()
     s2 = level.masked_fill(unstarted, 1.0).square()

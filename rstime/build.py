@@ -1,0 +1,65 @@
+"""Choosing the structure of a model from its data, and building it from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rstime.axis import DAY, Axis
+from rstime.denoiser import Denoiser
+from rstime.errors import ConfigError, ModelFileError
+from rstime.gaussian import GaussianModel
+from rstime.network.transformer import SIZES, Transformer
+from rstime.windows import Item, Windows
+
+if TYPE_CHECKING:
+    from rstime.model import ModelConfig
+
+JOINT = 700  # measurements a window up to which all of them are treated together
+
+
+def plan_prior(items: Sequence[Item], windows: Windows, axis: Axis, config: ModelConfig) -> dict[str, Any]:
+    """Choose the prior's structure by size: joint over variables and time, or each variable on its own.
+
+    Returns
+    -------
+    dict
+        Arguments of GaussianModel, as plain numbers.
+    """
+    batch = windows.draw(32, np.random.default_rng(0))
+    entries = float(torch.isfinite(batch.risk).flatten(1).sum(-1).float().quantile(0.9))
+    return {
+        "channels": items[0].value.shape[1],
+        "covariates": items[0].covariates.shape[1],
+        "window": config.window,
+        "day": DAY / axis.step if axis.calendar else 0.0,
+        "joint": entries <= JOINT,
+    }
+
+
+def build_denoiser(prior: Mapping[str, Any], config: ModelConfig, seed: int) -> Denoiser:
+    """Build an untrained denoiser; its network starts at zero, so that it is the prior."""
+    gaussian = GaussianModel(**prior)
+    if config.prior == "white":
+        gaussian.whiten()
+    if config.model == "gaussian":
+        return Denoiser(gaussian, None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Transformer(SIZES[config.size], prior["channels"], prior["covariates"], config.window)
+    return Denoiser(gaussian, network)
+
+
+@contextmanager
+def restore(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with the settings of a saved model into one clear error."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError, RuntimeError) as error:
+        problem = f"settings in {path} are incomplete or wrong: {error}"
+        raise ModelFileError("model", problem, "Save the model again with this version.") from error

@@ -1,0 +1,94 @@
+"""From windows to the risk-sensitive loss: what is hidden, at which level each entry is met, and what it teaches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rstime.denoiser import Denoiser
+from rstime.diffusion.levels import draw_levels
+from rstime.diffusion.loss import perturb, risk_sensitive_loss, teaches
+from rstime.gaussian import Belief
+from rstime.tokens import Tokens, pack
+from rstime.types import Batch
+from rstime.windows import draw_hidden
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Entries that are denoised together, with all that the loss needs.
+
+    Attributes
+    ----------
+    tokens
+        (B, N) entries.
+    y, risk, tau, noise, m
+        (B, N) measurement, its risk, the level it is raised to, the noise added for that, the input it became.
+    belief
+        What the prior makes of the inputs; of queries, given the context alone.
+    """
+
+    tokens: Tokens
+    y: Tensor
+    risk: Tensor
+    tau: Tensor
+    noise: Tensor
+    m: Tensor
+    belief: Belief
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A training batch: a context, and queries that see it and themselves only (None: all is context)."""
+
+    context: Part
+    queries: Part | None = None
+
+
+def make_example(
+    denoiser: Denoiser, batch: Batch, generator: torch.Generator, isolated: float, patterns: Sequence[float]
+) -> Example:
+    """Hide entries, draw levels, perturb, and ask the prior: everything of a step that has no gradient."""
+    observed = torch.isfinite(batch.risk)
+    hidden = draw_hidden(observed, batch.time, generator, weights=patterns)
+    apart = bool(torch.rand((), generator=generator) < isolated)
+    tau, _ = draw_levels(batch.risk, hidden, generator, apart)
+    noise = torch.randn(tau.shape, generator=generator)
+
+    def part(wanted: Tensor) -> tuple[Tokens, Tensor, Tensor, Tensor, Tensor]:
+        tokens = pack(batch, wanted)
+        read = [tokens.take(x, fill) for x, fill in ((batch.value, 0.0), (batch.risk, math.inf), (tau, math.inf))]
+        return tokens, *read, tokens.take(noise)
+
+    with torch.no_grad():
+        if not apart:
+            tokens, y, r, t, e = part(observed)
+            m = perturb(y, r, t, e)
+            return Example(Part(tokens, y, r, t, e, m, denoiser.prior.condition(tokens, t).belief(m[None])))
+        tokens, y, r, t, e = part(observed & ~hidden)
+        m = perturb(y, r, t, e)
+        factor = denoiser.prior.condition(tokens, t)
+        context = Part(tokens, y, r, t, e, m, factor.belief(m[None]))
+        tokens, y, r, t, e = part(hidden)
+        prediction = factor.predict(tokens, context.m[None])
+        return Example(context, Part(tokens, y, r, t, e, perturb(y, r, t, e), prediction))
+
+
+def example_loss(denoiser: Denoiser, example: Example) -> Tensor:
+    """Return the risk-sensitive loss, averaged over the entries that teach."""
+    context = example.context
+    out, memory = denoiser.remember(context.tokens, context.belief, context.m[None], context.tau)
+    terms = [(context, out[0], context.belief.variance)]
+    if example.queries is not None:
+        q = example.queries
+        out, belief = denoiser.answer(q.tokens, q.belief, q.m[None], q.tau, context.tokens.exists, memory)
+        terms.append((q, out[0], belief.variance))
+    total, count = torch.zeros(()), 0
+    for p, denoised, variance in terms:
+        total = total + risk_sensitive_loss(denoised, p.y, p.risk, p.tau, p.noise, variance).sum()
+        count = count + int(teaches(p.risk, p.tau).sum())
+    return total / max(count, 1)

@@ -1,0 +1,564 @@
+"""RiskDiffusion: from a noisy, incomplete table to calibrated samples of the clean signal."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from rstime.axis import Axis, duration
+from rstime.build import build_denoiser, plan_prior
+from rstime.denoiser import Denoiser
+from rstime.diffusion.samplers import SAMPLERS
+from rstime.errors import ConfigError, DataError, NotFittedError, RstimeWarning
+from rstime.examples import make_example
+from rstime.frame import Columns, from_long
+from rstime.future import extend
+from rstime.gaussian_fit import GaussianConfig, fit_gaussian
+from rstime.inference import mean_items, sample_items
+from rstime.network.transformer import SIZES
+from rstime.posterior import SamplerConfig, exit_level
+from rstime.scaling import Scaler
+from rstime.storage import read_config, read_tensors, write_folder
+from rstime.support import smallest_risks
+from rstime.training import Run, Trainer, TrainingConfig
+from rstime.types import Batch, Posterior, Series
+from rstime.windows import Item, Windows, prepare
+
+ENTRIES = ("all", "missing", "noisy")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What kind of model to fit.
+
+    Attributes
+    ----------
+    model
+        "diffusion", or "gaussian" for the Gaussian model alone: fast, and the baseline to beat.
+    size
+        "tiny", "small" or "base" network.
+    prior
+        "gaussian" preconditions the network by the fitted Gaussian model, "white" by EDM's scalars.
+    window
+        Length of the windows in steps: context and horizon together.
+    grid
+        Bins of time ("1h"), or None to leave stamps as they are.
+    """
+
+    model: str = "diffusion"
+    size: str = "small"
+    prior: str = "gaussian"
+    window: float = 48.0
+    grid: str | float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("model", self.model, ("diffusion", "gaussian")),
+            ("size", self.size, tuple(SIZES)),
+            ("prior", self.prior, ("gaussian", "white")),
+        ):
+            if value not in known:
+                raise ConfigError(name, f"{value!r} is unknown", f"Choose one of {', '.join(known)}.")
+        if not self.window >= 2:
+            raise ConfigError("window", f"{self.window} steps", "A window needs at least 2 steps.")
+
+
+class RiskDiffusion:
+    """Risk-sensitive diffusion model of multivariate time series (Li, Ruiz Luyten, van der Schaar, ICLR 2025).
+
+    Parameters
+    ----------
+    model, size, prior, window, grid
+        See ModelConfig.
+    transforms
+        Variable -> "log" or "logit:low,high", for bounded variables; risk is carried through.
+    training, gaussian
+        How to train the network and to fit the Gaussian model.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"item_id": "a", "timestamp": range(6), "variable": "x", "sd": 0.1,
+    ...                       "value": [1.0, 1.2, None, 1.1, 0.9, 1.0]})
+    >>> model = RiskDiffusion("gaussian", window=6).fit(table, steps=5, progress=False)
+    >>> model.impute(table, samples=10)[0].samples.shape
+    (10, 6, 1)
+    """
+
+    def __init__(
+        self,
+        model: str = "diffusion",
+        *,
+        size: str = "small",
+        prior: str = "gaussian",
+        window: float = 48,
+        grid: str | float | None = None,
+        transforms: Mapping[str, str] | None = None,
+        training: TrainingConfig | None = None,
+        gaussian: GaussianConfig | None = None,
+    ):
+        self.config = ModelConfig(model, size, prior, float(window), grid)
+        self.transforms = dict(transforms or {})
+        self.training, self.gaussian = training or TrainingConfig(), gaussian or GaussianConfig()
+        self.columns = Columns()
+        self.run = Run()
+        self._scaler: Scaler | None = None
+        self._axis: Axis | None = None
+        self._denoiser: Denoiser | None = None
+        self._floor: Tensor = torch.zeros(0)
+        self._counts: list[int] = []
+        self._prior: dict[str, Any] = {}
+
+    # ---- fitting -------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: pd.DataFrame | Sequence[Series],
+        *,
+        validation: pd.DataFrame | Sequence[Series] | None = None,
+        steps: int | None = None,
+        max_minutes: float = 15.0,
+        device: str = "auto",
+        seed: int = 0,
+        progress: bool = True,
+        columns: Columns | None = None,
+        static: pd.DataFrame | None = None,
+        known: pd.DataFrame | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> RiskDiffusion:
+        """Fit to noisy, incomplete data as they are.
+
+        Parameters
+        ----------
+        data
+            Long table with item_id, timestamp, variable, value, sd; or Series.
+        validation
+            Held-out data of the same kind, noisy too; part of `data` if None.
+        steps, max_minutes
+            Length of training; the minutes bound it where steps is None.
+        device
+            "auto", "cpu" or "cuda".
+        seed
+            Of everything random.
+        columns, static, known
+            Names of columns, tables of covariates; see `rstime.from_long`.
+        checkpoint
+            Folder in which an interrupted training goes on.
+
+        Raises
+        ------
+        DataError, ConfigError
+            If the data or settings break a rule; nothing is changed then.
+        """
+        if steps is not None and steps < 1:
+            raise ConfigError("steps", str(steps), "Give at least 1.")
+        if not max_minutes > 0:
+            raise ConfigError("max_minutes", str(max_minutes), "Give a positive time.")
+        began = time.monotonic()
+        self.columns = columns or self.columns
+        series = self._read(data, static, known, fitting=True)
+        held_out = None if validation is None else self._read(validation, static, known)
+        self._scaler = Scaler.fit(series, self.transforms)
+        self._axis = Axis.fit(series, self.config.grid)
+        items = self._prepare(series)
+        learn, check = split(items, self.config.window) if held_out is None else (items, self._prepare(held_out))
+        self._floor, self._counts = smallest_risks(items, len(self.variables))
+        windows, held = Windows(learn, self.config.window), Windows(check or learn, self.config.window)
+        self._prior = plan_prior(items, windows, self._axis, self.config)
+        denoiser = build_denoiser(self._prior, self.config, seed)
+        self._denoiser = denoiser
+        if self.config.prior == "gaussian":
+            bar = _Bar("Gaussian model", progress)
+            alone = self.config.model == "gaussian" and steps is not None
+            config = replace(self.gaussian, steps=steps or 0) if alone else self.gaussian
+            fit_gaussian(
+                denoiser.prior, _draws(windows, config.batch, seed, 1), _draws(held, 32, seed, 2), seed, config, bar
+            )
+            bar.close()
+        if denoiser.network is not None:
+            left = max_minutes - (time.monotonic() - began) / 60
+            self._train(denoiser, windows, held, steps, left, _device(device), seed, progress, checkpoint)
+        return self
+
+    def _train(
+        self,
+        denoiser: Denoiser,
+        windows: Windows,
+        held: Windows,
+        steps: int | None,
+        minutes: float,
+        device: torch.device,
+        seed: int,
+        progress: bool,
+        checkpoint: str | Path | None,
+    ) -> None:
+        config = self.training
+        denoiser.to(device)
+        learn, check = _draws(windows, config.batch, seed, 3), _draws(held, 2 * config.batch, seed, 4)
+
+        def make(step: int) -> Any:
+            generator = torch.Generator().manual_seed(_mixed(seed, 5, step))
+            return make_example(denoiser, learn(step), generator, config.isolated, config.patterns)
+
+        validation = []
+        for i in range(config.validation_batches):
+            generator = torch.Generator().manual_seed(_mixed(seed, 6, i))
+            apart = float(i % 2) if 0 < config.isolated < 1 else config.isolated
+            validation.append(make_example(denoiser, check(i), generator, apart, config.patterns))
+        bar = _Bar("network", progress)
+        identity = hashlib.sha256(repr((self.config, config, seed, self._prior)).encode()).hexdigest()
+        place = None if checkpoint is None else Path(checkpoint)
+        trainer = Trainer(denoiser, make, validation, config, place, identity, bar.training)
+        self.run = trainer.train(steps, max(minutes, 0.05))
+        bar.close()
+        denoiser.cpu()
+
+    # ---- answers -------------------------------------------------------------------------------------------------
+
+    def impute(
+        self,
+        data: pd.DataFrame | Sequence[Series],
+        *,
+        samples: int = 100,
+        seed: int = 0,
+        entries: str = "all",
+        joint: bool = True,
+        sampler: str = "multistep",
+        evaluations: int = 13,
+        static: pd.DataFrame | None = None,
+        known: pd.DataFrame | None = None,
+    ) -> list[Posterior]:
+        """Sample the clean signal at the asked entries of each item, given all of its measurements.
+
+        Parameters
+        ----------
+        data
+            Long table (rows are what is asked) or Series.
+        samples, seed
+            Number of samples, and what their noise is drawn from.
+        entries
+            "all", "missing" (without a value) or "noisy" (with one, of risk > 0).
+        joint
+            Joint paths; False gives each missing entry its exact marginal, in parallel (entries="missing").
+        sampler, evaluations
+            A name of SAMPLERS, and calls of the network a sample.
+
+        Returns
+        -------
+        list of Posterior
+            One an item, in the order of the data.
+        """
+        if entries not in ENTRIES:
+            raise ConfigError("entries", f"{entries!r} is unknown", f"Choose one of {', '.join(ENTRIES)}.")
+        if not joint and entries != "missing":
+            raise ConfigError("joint", f"False with entries={entries!r}", 'Marginals need entries="missing".')
+        series = [_ask(one, entries) for one in self._read(data, static, known)]
+        return self._sample(series, samples, seed, sampler, evaluations, joint)
+
+    def forecast(
+        self,
+        data: pd.DataFrame | Sequence[Series],
+        horizon: int | str,
+        *,
+        samples: int = 100,
+        seed: int = 0,
+        sampler: str = "multistep",
+        evaluations: int = 13,
+        static: pd.DataFrame | None = None,
+        known: pd.DataFrame | None = None,
+    ) -> list[Posterior]:
+        """Sample the clean signal at the stamps after each item's last measurement.
+
+        Parameters
+        ----------
+        horizon
+            Number of steps, or a duration such as "24h".
+        known
+            Known covariates, the future included, where the model has any.
+
+        Returns
+        -------
+        list of Posterior
+            One an item, of the future stamps only.
+        """
+        axis = self._fitted()[1]
+        steps = horizon_steps(horizon, axis)
+        series = self._read(data, static, known)
+        asked = [extend(one, steps, axis, self.config.window) for one in series]
+        whole = self._sample([one for one, _ in asked], samples, seed, sampler, evaluations, True)
+        return [_rows(posterior, first) for posterior, (_, first) in zip(whole, asked, strict=True)]
+
+    def point(
+        self,
+        data: pd.DataFrame | Sequence[Series],
+        *,
+        static: pd.DataFrame | None = None,
+        known: pd.DataFrame | None = None,
+    ) -> list[Posterior]:
+        """Return the posterior mean of the asked entries, as a Posterior of one sample, from one pass a window."""
+        scaler, axis, denoiser = self._fitted()
+        series = self._read(data, static, known)
+        means = mean_items(denoiser, self._prepare(series), self.config.window)
+        return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
+
+    def sample(self, count: int, *, seed: int = 0, evaluations: int = 13) -> list[Posterior]:
+        """Generate whole windows of the clean signal, unconditionally: one Posterior of `count` samples."""
+        scaler, axis, _ = self._fitted()
+        length = int(round(self.config.window))
+        scale = axis.step * 1e9
+        stamps = (
+            (np.arange(length) * scale).astype("int64").view("datetime64[ns]")
+            if axis.calendar
+            else (np.arange(length) * axis.step)
+        )
+        shape = (length, len(scaler.variables))
+        empty = Series(
+            "sample",
+            stamps,
+            scaler.variables,
+            np.full(shape, np.nan),
+            np.full(shape, np.inf),
+            static=np.full(len(scaler.static_names), np.nan),
+            static_names=scaler.static_names,
+            known=np.tile(scaler.known_location, (length, 1)),
+            known_names=scaler.known_names,
+        )
+        return self._sample([empty], count, seed, "multistep", evaluations, True)
+
+    def _sample(
+        self, series: Sequence[Series], samples: int, seed: int, sampler: str, evaluations: int, joint: bool
+    ) -> list[Posterior]:
+        if samples < 1:
+            raise ConfigError("samples", str(samples), "Give at least 1.")
+        if sampler not in SAMPLERS:
+            raise ConfigError("sampler", f"{sampler!r} is unknown", f"Choose one of {', '.join(SAMPLERS)}.")
+        _, _, denoiser = self._fitted()
+        for one in series:
+            if not one.observed.any():
+                warnings.warn(
+                    f"item {one.item_id!r} has no observation: its answer is the prior", RstimeWarning, stacklevel=3
+                )
+        config = SamplerConfig(samples, seed, sampler, evaluations, joint)
+        drawn = sample_items(denoiser, self._prepare(series), self.config.window, self._floor, config)
+        return [self._posterior(one, x) for one, x in zip(series, drawn, strict=True)]
+
+    def _posterior(self, series: Series, samples: Any) -> Posterior:
+        scaler = self._fitted()[0]
+        columns = [scaler.variables.index(name) for name in series.variables]
+        values = scaler.unscale_samples(samples)[..., columns]
+        exact = series.observed & (series.risk == 0) & np.asarray(series.asked)
+        values[:, exact] = series.value[exact]
+        values[:, ~np.asarray(series.asked)] = np.nan
+        return Posterior(series, values)
+
+    # ---- what was learned ----------------------------------------------------------------------------------------
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Variables of the model."""
+        if self._scaler is None:
+            raise NotFittedError("model", "not fitted", "Call fit() or load() first.")
+        return self._scaler.variables
+
+    @property
+    def grid(self) -> str | float | None:
+        """Bins of time, None where stamps are left as they are."""
+        return self.config.grid
+
+    @property
+    def support(self) -> pd.DataFrame:
+        """Per variable: measurements, and the smallest risk that enough of them have (in its units, and in sd).
+
+        Sampling below that level would extrapolate; it exits at `exit_level`, in sd, the same for all variables.
+        """
+        scaler = self._fitted()[0]
+        smallest = self._floor.numpy()
+        return pd.DataFrame(
+            {
+                "variable": scaler.variables,
+                "measurements": self._counts,
+                "smallest_risk": smallest * scaler.scale,
+                "smallest_risk_sd": smallest,
+                "exit_level": exit_level(self._floor),
+            }
+        )
+
+    def _fitted(self) -> tuple[Scaler, Axis, Denoiser]:
+        if self._scaler is None or self._axis is None or self._denoiser is None:
+            raise NotFittedError("model", "not fitted", "Call fit() or load() first.")
+        return self._scaler, self._axis, self._denoiser
+
+    # ---- files ---------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the model into a folder: config.json and weights.safetensors."""
+        scaler, axis, denoiser = self._fitted()
+        tensors = denoiser.state_dict()
+        config = {
+            "model": asdict(self.config),
+            "transforms": self.transforms,
+            "scaler": scaler.to_dict(),
+            "axis": axis.to_dict(),
+            "prior": self._prior,
+            "support": {"smallest_risk": self._floor.tolist(), "measurements": self._counts},
+            "training": asdict(self.training),
+            "run": asdict(self.run),
+        }
+        write_folder(Path(path), tensors, config)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> RiskDiffusion:
+        """Read a saved model.
+
+        Raises
+        ------
+        ModelFileError
+            If the folder is not a model, or its weights are not what its settings say.
+        """
+        from rstime.build import restore
+
+        config = read_config(Path(path))
+        with restore(Path(path)):
+            settings = ModelConfig(**config["model"])
+            model = cls(**asdict(settings), transforms=config["transforms"])
+            model._scaler, model._axis = Scaler.from_dict(config["scaler"]), Axis.from_dict(config["axis"])
+            model._prior = config["prior"]
+            model._floor = torch.tensor(config["support"]["smallest_risk"])
+            model._counts = list(config["support"]["measurements"])
+            model.run = Run(**config["run"])
+            with torch.device("meta"):
+                shapes = {k: tuple(v.shape) for k, v in build_denoiser(model._prior, settings, 0).state_dict().items()}
+        tensors = read_tensors(Path(path), shapes)
+        model._denoiser = build_denoiser(model._prior, settings, 0)
+        model._denoiser.load_state_dict(tensors)
+        model._denoiser.eval().requires_grad_(False)
+        return model
+
+    # ---- data ----------------------------------------------------------------------------------------------------
+
+    def _read(
+        self,
+        data: pd.DataFrame | Sequence[Series],
+        static: pd.DataFrame | None = None,
+        known: pd.DataFrame | None = None,
+        fitting: bool = False,
+    ) -> list[Series]:
+        if isinstance(data, pd.DataFrame):
+            return from_long(data, self.columns, static=static, known=known, grid=self.config.grid, fitting=fitting)
+        if static is not None or known is not None:
+            raise ConfigError("static/known", "given beside Series", "Series carry their own covariates.")
+        series = list(data)
+        if not series:
+            raise DataError("data", "no series", "Give at least one.")
+        return series
+
+    def _prepare(self, series: Sequence[Series]) -> list[Item]:
+        assert self._scaler is not None and self._axis is not None
+        return [prepare(self._scaler.scale_series(one), self._axis) for one in series]
+
+
+def split(items: Sequence[Item], window: float) -> tuple[list[Item], list[Item]]:
+    """Hold out every tenth item, or the last eighth of each where there are fewer than ten."""
+    if len(items) >= 10:
+        return [x for i, x in enumerate(items) if i % 10 != 9], list(items[9::10])
+    learn, check = [], []
+    for item in items:
+        cut = len(item) - len(item) // 8
+        tail = item.rows(slice(cut, None))
+        if len(item) and item.steps[-1] - item.steps[cut - 1] >= window and np.isfinite(tail.risk).any():
+            check.append(tail)
+            item = item.rows(slice(0, cut))
+        learn.append(item)
+    return learn, check
+
+
+def horizon_steps(horizon: int | str, axis: Axis) -> int:
+    """Return the horizon as a positive number of steps."""
+    steps = duration(horizon) / axis.step if isinstance(horizon, str) else float(horizon)
+    if isinstance(horizon, str) and not axis.calendar:
+        raise ConfigError("horizon", f"{horizon!r} where stamps are numbers", "Give a number of steps.")
+    if not (math.isfinite(steps) and steps >= 1 and abs(steps - round(steps)) < 1e-6):
+        raise ConfigError("horizon", f"{horizon!r} is {steps:g} steps", "Give a whole number of steps, at least 1.")
+    return int(round(steps))
+
+
+def _ask(series: Series, entries: str) -> Series:
+    asked = np.asarray(series.asked)
+    if entries == "missing":
+        asked = asked & ~series.observed
+    if entries == "noisy":
+        asked = asked & series.observed & (series.risk > 0)
+    return replace(series, asked=asked)
+
+
+def _rows(posterior: Posterior, first: int) -> Posterior:
+    """Keep the stamps of a posterior from `first` on."""
+    one = posterior.series
+    known = None if one.known is None else one.known[first:]
+    kept = replace(
+        one,
+        time=one.time[first:],
+        value=one.value[first:],
+        risk=one.risk[first:],
+        asked=None if one.asked is None else one.asked[first:],
+        known=known,
+    )
+    return Posterior(kept, posterior.samples[:, first:])
+
+
+def _mixed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _draws(windows: Windows, count: int, seed: int, stream: int) -> Any:
+    def draw(step: int) -> Batch:
+        return windows.draw(count, np.random.default_rng([seed, stream, step]))
+
+    return draw
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError("device", f"{name!r} cannot be used", 'Choose "auto" or "cpu".') from error
+    return device
+
+
+class _Bar:
+    """A progress bar with loss and time left."""
+
+    def __init__(self, title: str, show: bool):
+        self.bar = tqdm(desc=title, disable=not show, file=sys.stderr, unit="step", mininterval=1.0)
+
+    def __call__(self, step: int, steps: int, score: float) -> None:
+        self._move(step, steps, {"held-out nats": f"{score:.3f}"})
+
+    def training(self, run: Run, loss: float) -> None:
+        best = "" if math.isinf(run.best) else f"{run.best:.4f}"
+        self._move(run.steps, run.planned, {"loss": f"{loss:.3f}", "held-out": best})
+
+    def _move(self, step: int, steps: int, told: dict[str, str]) -> None:
+        if steps and self.bar.total != steps:
+            self.bar.total = steps
+        self.bar.set_postfix(told, refresh=False)
+        self.bar.update(step - self.bar.n)
+
+    def close(self) -> None:
+        self.bar.close()

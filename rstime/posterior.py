@@ -1,0 +1,173 @@
+"""Sampling the posterior of windows: which entries move, which are held, where to stop, and the draw at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rstime.denoiser import Denoiser
+from rstime.diffusion.levels import fuse
+from rstime.diffusion.noise import keyed_normal
+from rstime.diffusion.samplers import SAMPLERS, SMALLEST_LEVEL, default_levels
+from rstime.tokens import Tokens, pack
+from rstime.types import Batch
+
+HELD = math.sqrt(2)  # a measurement of risk below HELD x support is held at its risk, not fused
+EXIT, SETTLE, PATH = 0, 1, 2  # uses of noise: the last draw, settled entries, and the steps of the path from here on
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How to sample.
+
+    Attributes
+    ----------
+    samples, seed
+        Number of samples, and what their noise is drawn from.
+    sampler
+        A name of SAMPLERS.
+    evaluations
+        Calls of the network a sample, the first (s = inf) and the last (the exit) counted.
+    joint
+        Sample all entries together; False gives each missing entry its exact marginal, in parallel.
+    """
+
+    samples: int = 100
+    seed: int = 0
+    sampler: str = "multistep"
+    evaluations: int = 13
+    joint: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Entries of a window that were drawn before.
+
+    Attributes
+    ----------
+    value
+        (S, B, T, C) their samples.
+    where
+        (B, T, C).
+    """
+
+    value: Tensor
+    where: Tensor
+
+
+def exit_level(support: Tensor) -> float:
+    """Return the state level at which sampling stops: the lowest that training could teach, in every channel.
+
+    A missing entry is supported down to its channel's smallest training risk f, a measurement of risk r down to
+    f / sqrt(1 - f^2 / r^2), which is at most sqrt(2) f for r >= sqrt(2) f; closer ones are held at (y, r).
+    """
+    return max(SMALLEST_LEVEL, HELD * float(support.max()))
+
+
+def draw_joint(
+    denoiser: Denoiser, batch: Batch, support: Tensor, config: SamplerConfig, settled: Settled | None = None
+) -> Tensor:
+    """Draw joint samples of the clean signal at the asked and the measured entries of each window.
+
+    Missing entries move with the state x(s); measurements are fused with it, or held at (y, r) where they are not
+    asked for or not supported below their risk. At the exit level all are drawn from N(D(m, tau), Cov[x | m]) with the
+    Gaussian model's covariance. The Gaussian model alone exits at s = inf, exactly.
+
+    Parameters
+    ----------
+    denoiser
+        On the device of the batch.
+    batch
+        B windows.
+    support
+        (C,) smallest level that training data can teach, by channel.
+    config
+        Samples, seed, sampler.
+    settled
+        Entries drawn before; each sample takes its own as measurements at the level that is supported.
+
+    Returns
+    -------
+    Tensor
+        (S, B, T, C); 0 where nothing was asked or measured.
+    """
+    tokens = pack(batch, torch.isfinite(batch.risk) | batch.asked)
+    y, risk = tokens.take(batch.value), tokens.take(batch.risk, math.inf)
+    floor = support[tokens.channel]
+    moving = tokens.take(batch.asked, False)
+    normal = keyed(tokens, batch, config)
+    if settled is not None:
+        done = tokens.take(settled.where, False)
+        y = torch.where(done, tokens.take(settled.value) + floor * normal(SETTLE), y)
+        risk, moving = torch.where(done, floor, risk), moving & ~done
+    held = torch.isfinite(risk) & (~moving | (risk <= HELD * floor))
+
+    def inputs(state: Tensor, s: float) -> tuple[Tensor, Tensor]:
+        return fuse(state, torch.full_like(risk, s).masked_fill(held, math.inf), y, risk)
+
+    stop = exit_level(support) if denoiser.network is not None else math.inf
+    x = normal(PATH)
+    if stop < math.inf:
+        sample = SAMPLERS[config.sampler]
+        levels = default_levels(config.evaluations, stop)
+        x = sample(lambda state, s: denoiser(tokens, *inputs(state, s))[0], x, levels, lambda k: normal(PATH + 1 + k))
+    m, tau = inputs(x, stop)
+    x = denoiser(tokens, m.expand_as(x), tau)[0] + exit_noise(denoiser, tokens, tau, normal(EXIT))
+    return tokens.put(torch.where(risk == 0, y, x), x.new_zeros(len(x), *batch.risk.shape))
+
+
+def draw_isolated(
+    denoiser: Denoiser, batch: Batch, support: Tensor, config: SamplerConfig, settled: Settled | None = None
+) -> Tensor:
+    """Draw each missing entry that is asked from its exact marginal, all in parallel, the context computed once.
+
+    Queries see the measurements, held at (y, r), and themselves: nothing leaks from where the others are. Measured
+    entries come back as one draw from N(D, V) at their own risk. Arguments and result as in `draw_joint`; windows that
+    overlap do not depend on each other, so `settled` is not used.
+    """
+    observed = torch.isfinite(batch.risk)
+    context, queries = pack(batch, observed), pack(batch, batch.asked & ~observed)
+    y, risk = context.take(batch.value)[None], context.take(batch.risk, math.inf)
+    factor = denoiser.prior.condition(context, risk)
+    belief = factor.belief(y)
+    mean, memory = denoiser.remember(context, belief, y, risk)
+    prediction = factor.predict(queries, y)
+    normal = keyed(queries, batch, config)
+
+    def answer(state: Tensor, s: float) -> tuple[Tensor, Tensor]:
+        level = torch.full(queries.time.shape, s, dtype=risk.dtype, device=risk.device)
+        denoised, at = denoiser.answer(queries, prediction, state, level, context.exists, memory)
+        return denoised, at.variance
+
+    stop = exit_level(support) if denoiser.network is not None else math.inf
+    x = normal(PATH)
+    if stop < math.inf:
+        sample = SAMPLERS[config.sampler]
+        levels = default_levels(config.evaluations, stop)
+        x = sample(lambda state, s: answer(state, s)[0], x, levels, lambda k: normal(PATH + 1 + k))
+    denoised, variance = answer(x, stop)
+    x = denoised + variance.sqrt() * normal(EXIT)
+    own = mean + belief.variance.sqrt() * keyed(context, batch, config)(EXIT)
+    grid = context.put(torch.where(risk == 0, y, own), x.new_zeros(len(x), *batch.risk.shape))
+    return queries.put(x, grid)
+
+
+def exit_noise(denoiser: Denoiser, tokens: Tokens, tau: Tensor, normal: Tensor) -> Tensor:
+    """Draw (S, B, N) from N(0, Cov[x | m]) with the Gaussian model's covariance, in float64."""
+    covariance = denoiser.prior.condition(tokens.double(), tau.double()).covariance()
+    jitter = 1e-8 * covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None] + 1e-10
+    covariance.diagonal(dim1=-2, dim2=-1).add_(jitter + (~tokens.exists).to(jitter.dtype))
+    root = torch.linalg.cholesky(covariance)
+    return torch.einsum("bij,sbj->sbi", root, normal.double()).to(normal.dtype)
+
+
+def keyed(tokens: Tokens, batch: Batch, config: SamplerConfig) -> Callable[[int], Tensor]:
+    """Return step -> (S, B, N) noise that depends on seed, entry, sample and step only."""
+    stamps = batch.key[..., None] * 1000003 + torch.arange(batch.risk.shape[-1], device=batch.key.device)
+    key = tokens.take(stamps, 0)
+    samples = torch.arange(config.samples, device=batch.key.device)
+    return lambda step: keyed_normal(config.seed, key, samples, step)

@@ -1,0 +1,84 @@
+"""Folders of weights and settings: safetensors and JSON, written whole or not at all, checked before use."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rstime.errors import ModelFileError
+
+FORMAT = 1
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+
+
+def write_folder(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Write both files into a new folder and put it in the place of the old one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, fresh / WEIGHTS)
+        text = json.dumps({"format": FORMAT, **config}, indent=1, sort_keys=True, allow_nan=True)
+        (fresh / CONFIG).write_text(text + "\n", encoding="utf-8")
+        fresh.chmod(0o755)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+            os.replace(path, old / path.name)
+            os.replace(fresh, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(fresh, path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the settings of a folder.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder, its settings or their format are not what `write_folder` writes.
+    """
+    path = Path(path)
+    try:
+        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelFileError("model", f"no {CONFIG} in {path}", "Give the folder that save() wrote.") from error
+    except (ValueError, OSError) as error:
+        raise ModelFileError("model", f"{path / CONFIG} cannot be read: {error}", "Save the model again.") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        found = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise ModelFileError("model", f"format {found!r} in {path}", f"This version reads format {FORMAT}.")
+    return config
+
+
+def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Tensor]:
+    """Read the weights of a folder, after their names and shapes were compared with what is expected.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, or a tensor is missing, unknown or of another shape; nothing is allocated then.
+    """
+    file = Path(path) / WEIGHTS
+    try:
+        with safe_open(file, framework="pt") as weights:
+            found = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+            if shapes is not None and found != dict(shapes):
+                odd = sorted(set(found.items()) ^ set(shapes.items()))[0]
+                raise ModelFileError("model", f"tensor {odd[0]!r} is not as {CONFIG} says in {path}", "Save it again.")
+            return {name: weights.get_tensor(name) for name in found}
+    except FileNotFoundError as error:
+        raise ModelFileError("model", f"no {WEIGHTS} in {path}", "Give the folder that save() wrote.") from error
+    except SafetensorError as error:
+        raise ModelFileError("model", f"{file} is damaged: {error}", "Save the model again.") from error
