@@ -86,7 +86,7 @@ def answer(
 def posterior_frame(
     posteriors: Sequence[Posterior], columns: Columns | None = None, quantiles: Sequence[float] = LEVELS
 ) -> pd.DataFrame:
-    """Write one row for each entry that is asked: item, stamp, variable, value and sd as measured, mean, std, levels."""
+    """Write one row for each entry that is asked: item, stamp, variable, measured value and sd, mean, std, levels."""
     columns, names = columns or Columns(), level_names(quantiles)
     tables = []
     for one in posteriors:
