@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rstime import scores
 from rstime.datasets import etth1, physionet2012
+from rstime.datasets.laws import Truth
 from rstime.types import Bools, Floats, Posterior, Series
 
 
@@ -37,6 +38,10 @@ class Task:
         Length in steps of the windows that are scored.
     step
         Length of one step: seconds for calendar stamps, else in the unit of `Series.time`.
+    future
+        One (T, C) array an item: entries to forecast, after the last reading; empty where nothing is forecast.
+    laws
+        The law of each item where data are simulated, for the exact posterior; else empty.
     """
 
     name: str
@@ -48,6 +53,8 @@ class Task:
     noisy: list[Bools]
     window: int
     step: float
+    future: list[Bools] = field(default_factory=list)
+    laws: list[Truth] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,25 +213,49 @@ def score(task: Task, posteriors: Iterable[Posterior], levels: Sequence[float] =
     Returns
     -------
     At hidden entries: `crps` (mean over the levels of sum 2 pinball / sum |y|), `mae` of the median, `rmse` of the
-    mean, `coverage90` and `width90` of the central 90 % band. At noisy entries: the same, named `denoise_...`.
+    mean, `coverage90` and `width90` of the central 90 % band, `crps_mean` (fair CRPS an entry, in the units of the
+    truth) and `energy` (fair energy score an item). The same at noisy entries, named `denoise_...`, and at future ones,
+    named `future_...`.
     """
-    every = (0.05, 0.5, 0.95, *levels)
-    parts: dict[str, list[tuple[Floats, Floats, Floats]]] = {"": [], "denoise_": []}
-    for answer, truth, hidden, noisy in zip(posteriors, task.truth, task.hidden, task.noisy, strict=True):
-        for name, where in (("", hidden), ("denoise_", noisy)):
-            samples = np.asarray(answer.samples[:, where], dtype=np.float64)
-            parts[name].append((np.quantile(samples, every, axis=0), samples.mean(0), truth[where]))
-    result: dict[str, float] = {}
-    for name, rows in parts.items():
-        quantiles, mean, truth = (np.concatenate(column, axis=-1) for column in zip(*rows, strict=True))
-        if truth.size == 0:
-            continue
-        low, median, high = quantiles[:3]
-        result |= {
-            f"{name}crps": scores.weighted_quantile_loss(quantiles[3:], truth, levels),
-            f"{name}mae": scores.mae(median, truth),
-            f"{name}rmse": scores.rmse(mean, truth),
-            f"{name}coverage90": scores.coverage(low, high, truth),
-            f"{name}width90": scores.width(low, high),
-        }
-    return result
+    wanted = {"": task.hidden, "denoise_": task.noisy, "future_": task.future}
+    masks = {name: where for name, where in wanted.items() if any(mask.any() for mask in where)}
+    parts: dict[str, list[_Part]] = {name: [] for name in masks}
+    for index, (answer, truth) in enumerate(zip(posteriors, task.truth, strict=True)):
+        for name, where in masks.items():
+            if where[index].any():
+                samples = np.asarray(answer.samples[:, where[index]], dtype=np.float64)
+                parts[name].append(_part(samples, truth[where[index]], levels))
+    return {f"{name}{key}": value for name, rows in parts.items() for key, value in _summary(rows, levels).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What is kept of one item: quantiles (3 + L, N), the others (N,), one energy score."""
+
+    quantiles: Floats
+    mean: Floats
+    truth: Floats
+    crps: Floats
+    energy: float
+
+
+def _part(samples: Floats, truth: Floats, levels: Sequence[float]) -> _Part:
+    quantiles = np.quantile(samples, (0.05, 0.5, 0.95, *levels), axis=0)
+    energy = float(scores.energy_score(samples, truth))
+    return _Part(quantiles, samples.mean(0), truth, scores.crps_samples(samples, truth), energy)
+
+
+def _summary(rows: Sequence[_Part], levels: Sequence[float]) -> dict[str, float]:
+    quantiles, mean, truth, crps = (
+        np.concatenate([getattr(row, name) for row in rows], axis=-1) for name in ("quantiles", "mean", "truth", "crps")
+    )
+    low, median, high = quantiles[:3]
+    return {
+        "crps": scores.weighted_quantile_loss(quantiles[3:], truth, levels),
+        "mae": scores.mae(median, truth),
+        "rmse": scores.rmse(mean, truth),
+        "coverage90": scores.coverage(low, high, truth),
+        "width90": scores.width(low, high),
+        "crps_mean": float(crps.mean()),
+        "energy": float(np.mean([row.energy for row in rows])),
+    }

@@ -91,3 +91,13 @@ def test_means_count_only_the_chosen_entries():
     assert scores.coverage(np.zeros(3), np.full(3, 0.5), truth, where) == pytest.approx(0.5)
     assert scores.width(np.zeros(3), np.array([1.0, 3.0, 9.0]), where) == pytest.approx(2.0)
     assert np.isnan(scores.mae(truth, truth, np.zeros(3, dtype=bool)))
+
+
+def test_autocovariance_of_paths_is_that_of_their_kernel_and_vanishes_for_marginal_samples(rng):
+    lag = np.abs(np.subtract.outer(np.arange(20), np.arange(20)))
+    paths = 5 + rng.multivariate_normal(np.zeros(20), 2 * 0.8**lag, size=20_000)
+    np.testing.assert_allclose(scores.autocovariance(paths[..., None], 3), 2 * 0.8 ** np.arange(4), atol=0.04)
+    shuffled = rng.permuted(paths, axis=0)[..., None]
+    np.testing.assert_allclose(scores.autocovariance(shuffled, 3), [2, 0, 0, 0], atol=0.04)
+    few = [scores.autocovariance(paths[k : k + 3, :, None], 0)[0] for k in range(0, 20_000, 3)]
+    assert np.mean(few[:-1]) == pytest.approx(2, abs=0.05)
