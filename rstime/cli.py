@@ -67,7 +67,8 @@ def fit(options: argparse.Namespace) -> None:
     )
     _say_support(options, model)
     model.save(target)
-    _say(options, f"{target}: model saved after {model.run.steps} steps of training")
+    steps = f" after {model.run.steps} steps of training" if model.run.steps else ""
+    _say(options, f"{target}: model saved{steps}")
 
 
 def impute(options: argparse.Namespace) -> None:

@@ -195,17 +195,15 @@ def readme_blocks(language: str) -> list[str]:
 
 
 def vitals() -> pd.DataFrame:
-    """Two beds, two variables, two days: a daily rhythm, read with error, a third of the readings left out."""
+    """Four beds, two variables, two days: signals that wander, read with error, a third of the readings left out."""
     rng = np.random.default_rng(0)
     hours = pd.date_range("2026-01-01", periods=48, freq="h")
-    rhythm = np.sin(np.arange(48) / 24 * 2 * np.pi)
     frames = []
-    for bed, (variable, sd) in itertools.product(("bed-1", "bed-2"), (("map", 8.0), ("hr", 1.5))):
-        value = 80 + 10 * rhythm + sd * rng.normal(size=48)
+    for bed, (variable, sd) in itertools.product(range(1, 5), (("map", 8.0), ("hr", 1.5))):
+        value = 80 + np.cumsum(3 * rng.normal(size=48)) + sd * rng.normal(size=48)
         value[rng.random(48) < 0.3] = np.nan
-        frames.append(
-            pd.DataFrame({"item_id": bed, "timestamp": hours, "variable": variable, "value": value, "sd": sd})
-        )
+        rows = {"item_id": f"bed-{bed}", "timestamp": hours, "variable": variable, "value": value, "sd": sd}
+        frames.append(pd.DataFrame(rows))
     return pd.concat(frames)
 
 
