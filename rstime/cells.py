@@ -92,7 +92,10 @@ class Clock:
             whole = nanoseconds(time)
             return whole if self.step is None else whole // round(self.step * 1e9)
         if self.step is not None:  # rounded first, so that 0.3 falls in bin 3 of width 0.1
-            return np.floor(np.round(time / self.step, 6)).astype(np.int64)
+            bins = np.floor(np.round(time / self.step, 6))
+            if np.any(np.abs(bins) > 2**53):
+                raise DataError("grid", f"{self.step} is too fine for stamps such as {time[0]}", "Use a coarser grid.")
+            return bins.astype(np.int64)
         bits = (time + 0.0).view(np.int64)  # + 0.0 makes -0.0 and 0.0 one stamp
         return np.where(bits < 0, np.int64(-(2**63)) - bits, bits)  # floats sort as their bits, negative ones reversed
 
@@ -198,7 +201,7 @@ class Cells:
             time = column.to_numpy(dtype=np.float64, na_value=np.nan)
             self.refuse(name, ~np.isfinite(time), "Give every row a finite time.")
             return Stamps(time)
-        if not isinstance(column.dtype, pd.DatetimeTZDtype) and column.dtype.kind != "M":
+        if not isinstance(column.dtype, pd.DatetimeTZDtype) and not isinstance(column.dtype, np.dtypes.DateTime64DType):
             column = _parsed(column, name)
         self.refuse(name, column.isna().to_numpy(), "Give every row a date or a number.")
         if not isinstance(column.dtype, pd.DatetimeTZDtype):
@@ -251,26 +254,28 @@ def _all_numbers(column: pd.Series[Any]) -> bool:
 def _parsed(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     """Dates of a column of text or of date objects, each distinct one parsed once."""
     place, unique = pd.factorize(column.astype(object))
-    texts = pd.Series(unique, dtype=object)
-    zones = texts.astype(str).str.extract(ZONE)[0].fillna("none").replace({"Z": "UTC", "+00:00": "UTC"})
-    clocks = texts.astype(str).str.fullmatch(r"\s*\d{1,2}:\d{2}(:\d{2})?\s*").to_numpy()
-    if np.any(clocks):
-        raise DataError(name, f"{texts[clocks].iloc[0]!r} has no date", "Give dates, or hours as numbers.")
+    cells = pd.Series(unique, dtype=object)
+    texts = cells[[isinstance(one, str) for one in unique]].str.strip()
+    zones = texts.str.extract(ZONE)[0].fillna("none").replace({"Z": "UTC", "+00:00": "UTC"})
     if zones.nunique() > 1:
         raise _mixed_zones(name, [str(zone) for zone in zones.unique()])
+    strange: list[Any] = [one for one in unique if isinstance(one, Number)]
+    strange += list(texts[texts.str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?")])
+    if strange:
+        raise DataError(name, f"{_shown(strange[0])} is not a date", "Give dates with times, or numbers in all rows.")
     dates = None
     for form in ("ISO8601", None):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                dates = pd.to_datetime(texts, format=form)
+                dates = pd.to_datetime(cells, format=form)
             break
         except (ValueError, TypeError, OverflowError) as error:
             if "tz-aware" in str(error).lower() or "mixed timezones" in str(error).lower():
                 raise _mixed_zones(name, ["several"]) from error
     if dates is None:
-        good = pd.to_datetime(texts, format="mixed", errors="coerce", utc=True)
-        bad = texts[good.isna() & texts.notna()]
+        good = pd.to_datetime(cells, format="mixed", errors="coerce", utc=True)
+        bad = cells[good.isna()]
         found = repr(bad.iloc[0]) if len(bad) else "several formats"
         raise DataError(name, f"{found} cannot be read as a date", "Give dates such as 2026-01-31 13:05, or numbers.")
     if dates.dtype == object:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import datetime as dt
 import time as clock
 import warnings
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -213,6 +215,8 @@ def test_a_grid_that_would_explode_is_refused() -> None:
     frame = table(("p", "1970-01-01", "x", 1.0, 1.0), ("p", "2026-01-01", "x", 1.0, 1.0))
     with pytest.raises(DataError, match="grid"):
         one(frame, grid="1s")
+    with pytest.raises(DataError, match="grid"):
+        one(table(("p", 1e18, "x", 1.0, 1.0)), grid=1e-3)
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC", "Asia/Kolkata"])
@@ -258,6 +262,19 @@ def test_dates_as_text_are_read(stamps: tuple[str, str]) -> None:
     np.testing.assert_array_equal(series.time, [np.datetime64(pd.Timestamp(stamp), "ns") for stamp in stamps])
 
 
+def test_dates_as_objects_may_cross_a_clock_change() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    dates = [dt.datetime(2026, 1, 1, tzinfo=zone), dt.datetime(2026, 7, 1, tzinfo=zone)]
+    frame = table(("p", None, "x", 1.0, 1.0), ("p", None, "x", 2.0, 1.0))
+    frame["timestamp"] = pd.Series(dates, dtype=object)
+    series = one(frame)
+    assert series.timezone == "Europe/Berlin"
+    np.testing.assert_array_equal(series.time, np.array(["2025-12-31T23", "2026-06-30T22"], dtype="datetime64[ns]"))
+    arrow = frame.assign(timestamp=frame["timestamp"].astype("timestamp[us, tz=Europe/Berlin][pyarrow]"))
+    np.testing.assert_array_equal(one(arrow).time, series.time)
+    assert one(arrow).timezone == "Europe/Berlin"
+
+
 def bad(field: str, value: Any, **cells: Any) -> pd.DataFrame:
     frame = table(("p", 1.0, "x", 1.0, 0.5), ("q", 2.0, "y", 5.0, 0.5), ("q", 3.0, "y", 5.0, 0.5)).astype(object)
     frame.loc[1, field] = value
@@ -293,8 +310,10 @@ def test_a_bad_cell_is_named_with_its_row_and_a_remedy(field: str, value: Any, s
         assert "item_id 'q'" in str(caught.value)
 
 
-@pytest.mark.parametrize(("stamp", "text"), [("soon", "'soon'"), ("12:30", "'12:30'"), ("2026-13-01", "'2026-13-01'")])
-def test_a_stamp_that_is_no_date_is_shown(stamp: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("stamp", "text"), [("soon", "'soon'"), ("12:30", "'12:30'"), ("2026-13-01", "'2026-13-01'"), (3.5, "3.5")]
+)
+def test_a_stamp_that_is_no_date_is_shown(stamp: Any, text: str) -> None:
     frame = table(("p", "2026-01-01", "x", 1.0, 1.0), ("p", stamp, "x", 1.0, 1.0))
     with pytest.raises(DataError, match="timestamp") as caught:
         from_long(frame)
