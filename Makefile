@@ -4,12 +4,13 @@
 #   make demo      simulate an ICU ward, fit, impute, denoise, forecast; pictures in demo-out/
 #   make test      all tests (real data: RSTIME_DATA=DIR, or ../shared/data where it exists)
 #   make check     format, lint, types
-#   make bench     the benchmark figures (long)
+#   make bench     the benchmark figures, on validation windows (hours); one alone: make bench BENCH=etth1-noisy
 #
 # Without an NVIDIA GPU, TORCH_INDEX=URL of PyTorch's index of CPU builds saves gigabytes of CUDA libraries.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?=
+BENCH ?= etth1-noisy etth1-clean physionet-noisy gaussian mixture support covariate speed
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -58,8 +59,10 @@ check: install-dev
 	@$(BIN)/mypy
 
 bench: install-dev
-	@echo "== bench: the figures of the benchmark; this takes long"
-	@$(BIN)/python -m rstime.evaluation.bench
+	@for name in $(BENCH); do \
+		echo "== bench: $$name"; \
+		$(BIN)/python -m rstime.evaluation.core $$name || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
