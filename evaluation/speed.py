@@ -1,0 +1,89 @@
+"""Speed: time to impute ETTh1, and what risk costs in time and memory against the same network trained without it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rstime.evaluation import baselines
+from rstime.evaluation.baselines import Clock, Settings
+from rstime.evaluation.protocol import Task, etth1_noisy
+from rstime.types import Floats, Series
+
+CHANNELS = (7, 36, 370)
+VARIANTS = {"risk": ("gaussian", True), "no risk": ("gaussian", False), "no risk, white": ("white", False)}
+"""Prior of the network, and whether the measurements carry their risk."""
+
+SHORT, LONG = 5, 25
+"""Steps of two runs, whose difference in time is that of training steps alone."""
+
+
+def measure_speed(
+    root: Path | None, settings: Settings, saved: Path | None = None, channels: Sequence[int] = CHANNELS
+) -> dict[str, Any]:
+    """Measure and print CPU-seconds to impute 24 ETTh1 windows x 20 samples, and the overhead of risk in training.
+
+    Parameters
+    ----------
+    root
+        Folder of the data sets.
+    settings
+        Of the model.
+    saved
+        Folder with the saved model of ETTh1; without one a few training steps are made, which changes no shape.
+    channels
+        Numbers of channels for the overhead.
+    """
+    task, settings = etth1_noisy(root), replace(settings, samples=20)
+    model = baselines.fit(task, replace(settings, steps=SHORT)) if saved is None else baselines.load(saved / task.name)
+    list(baselines.impute(model, task.test[:1], settings))  # what is done once: kernels, caches
+    clock = Clock()
+    list(baselines.impute(model, task.test, settings, clock))
+    print(f"24 ETTh1 windows x 20 samples: {clock.cpu:.2f} CPU-seconds, {clock.wall:.2f} s; wanted 6 CPU-seconds")
+    rows = [overhead(count, name, settings) for count in channels for name in VARIANTS]
+    for row in rows:
+        print("{channels:4d} channels, {variant:15s} {step_seconds:.3f} s a step, {peak_mb:.0f} MB".format(**row))
+    return {"cpu_seconds": clock.cpu, "wall_seconds": clock.wall, "overhead": rows}
+
+
+def overhead(channels: int, variant: str, settings: Settings) -> dict[str, Any]:
+    """Time a training step and measure the peak memory of a fit, in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        seconds, peak = pool.apply(_train, (channels, variant, settings))
+    return {"channels": channels, "variant": variant, "step_seconds": seconds, "peak_mb": peak}
+
+
+def _train(channels: int, variant: str, settings: Settings) -> tuple[float, float]:
+    prior, risky = VARIANTS[variant]
+    task = wide(channels, risky)
+    elapsed = []
+    for steps in (SHORT, LONG):
+        began = time.perf_counter()
+        baselines.fit(task, replace(settings, prior=prior, steps=steps), quick=True)
+        elapsed.append(time.perf_counter() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return (elapsed[1] - elapsed[0]) / (LONG - SHORT), peak
+
+
+def wide(channels: int, risky: bool, items: int = 40, length: int = 48, readings: int = 336) -> Task:
+    """Windows of many channels driven by three slow factors, with some `readings` readings a window at any width."""
+    rng = np.random.default_rng(0)
+    walk = np.cumsum(rng.standard_normal((items, length, 3)), axis=1) / np.sqrt(length)
+    truth = walk @ rng.standard_normal((3, channels)) + 0.5 * rng.standard_normal((items, length, channels))
+    sd = rng.uniform(0.1, 1.0, truth.shape)
+    value = truth + sd * rng.standard_normal(truth.shape)
+    gone = rng.random(truth.shape) > readings / (length * channels)
+    risk: Floats = np.where(gone, np.inf, sd if risky else 0.0)
+    names = tuple(f"x{index}" for index in range(channels))
+    series = [
+        Series(f"item-{index}", np.arange(float(length)), names, value[index], risk[index], asked=~gone[index])
+        for index in range(items)
+    ]
+    return Task("wide", series[:-8], series[-8:], [], [], [], [], length, 1.0)
