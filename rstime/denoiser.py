@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rstime.gaussian import Belief, Factor, GaussianModel, update
+from rstime.gaussian import Belief, Conditioned, GaussianModel, update
 from rstime.network.embedding import token_features
 from rstime.network.transformer import Memory, Transformer
 from rstime.tokens import Tokens
@@ -76,7 +76,7 @@ class Denoiser(nn.Module):
         queries
             B windows of M entries, none of them in the context.
         prediction
-            The prior's belief of them given the context (`Factor.predict`).
+            The prior's belief of them given the context (`Conditioned.predict`).
         m, s
             (S, B, M) own states and their (B, M) levels.
         exists
@@ -94,7 +94,7 @@ class Denoiser(nn.Module):
         out = self.network.query(features, queries.repeat(samples), exists.repeat(samples, 1), kept)
         return belief.mean + belief.variance.sqrt() * out.reshape(m.shape), belief
 
-    def predict(self, factor: Factor, queries: Tokens, m: Tensor) -> Belief:
-        """Return the prior's belief of queries given a factorised context."""
+    def predict(self, factor: Conditioned, queries: Tokens, m: Tensor) -> Belief:
+        """Return the prior's belief of queries given a context that the prior is conditioned on."""
         with torch.no_grad():
             return factor.predict(queries, m)

@@ -19,30 +19,14 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from rstime.belief import LEVEL_FLOOR, VARIANCE_FLOOR
+from rstime.belief import Belief as Belief
+from rstime.belief import Conditioned as Conditioned
+from rstime.belief import update as update
+from rstime.statespace import Chain, Smoother
 from rstime.tokens import Tokens
 
-LEVEL_FLOOR = 1e-2  # in sd: levels below are raised to it, so that float32 suffices
-VARIANCE_FLOOR = 1e-6
 LAG_STEP = 0.25  # steps between the lags of the table
-
-
-@dataclass(frozen=True, eq=False)
-class Belief:
-    """What a Gaussian prior knows of each entry at a level vector.
-
-    Attributes
-    ----------
-    mean
-        (S, B, N) posterior mean G(m, tau).
-    variance
-        (B, N) posterior variance V(tau).
-    surprise
-        (S, B, N) standardised leave-one-out residual of each measurement, 0 where there is none.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    surprise: Tensor
 
 
 class GaussianModel(nn.Module):
@@ -181,17 +165,31 @@ class GaussianModel(nn.Module):
         logdet = chol.diagonal(dim1=-2, dim2=-1).log().sum(-1) - root.masked_fill(root == 0, 1.0).log().sum(-1)
         count = tokens.exists.sum(-1).clamp_min(1)
         nll = (0.5 * white.square().sum((-2, -1)) + logdet) / count + 0.5 * math.log(2 * math.pi)
-        return nll.mean()
+        return nll.mean()  # type: ignore[no-any-return]
 
     # ---- conditioning --------------------------------------------------------------------------------------------
 
-    def condition(self, tokens: Tokens, tau: Tensor) -> Factor:
-        """Factorise the covariance of tokens measured at levels tau, (B, N), inf where there is no measurement."""
+    def condition(self, tokens: Tokens, tau: Tensor) -> Conditioned:
+        """Condition on tokens measured at levels tau, (B, N), inf where there is no measurement.
+
+        Joint models factorise the covariance of the tokens; models of separate channels smooth along time.
+        """
+        return self.factorise(tokens, tau) if self.joint else Smoother(self.chain(), self.mean, tokens, tau)
+
+    def factorise(self, tokens: Tokens, tau: Tensor) -> Factor:
+        """Factorise the covariance of tokens measured at levels tau, at a cost cubic in their number."""
         k = self.covariance(tokens)
         root = (1 / tau.clamp_min(LEVEL_FLOOR)).masked_fill(~tokens.exists, 0.0)
         b = root[:, :, None] * k * root[:, None, :]
         b.diagonal(dim1=-2, dim2=-1).add_(1.0)
         return Factor(self, tokens, self.mean(tokens), k, root, torch.cholesky_inverse(torch.linalg.cholesky(b)))
+
+    def chain(self) -> Chain:
+        """Return the state-space form of a model of separate channels, in float64."""
+        e, k = self.exponentials, self.exponentials + self.materns
+        scale = self.log_scale.double().exp()
+        amplitude, white = self.log_own.double().exp().sqrt(), self.log_white.double().exp()
+        return Chain(scale[:e], scale[e:k], scale[k:], self.log_period.double().exp(), amplitude, white)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +219,14 @@ class Factor:
         scaled = self.root[:, :, None] * self.k
         return self.k - scaled.mT @ self.inverse @ scaled
 
+    def noise(self, normal: Tensor) -> Tensor:
+        """Turn (S, B, N) standard normal numbers into draws from N(0, Cov[x | m])."""
+        covariance = self.covariance()
+        jitter = 1e-8 * covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None] + 1e-10
+        covariance.diagonal(dim1=-2, dim2=-1).add_(jitter + (~self.tokens.exists).to(jitter.dtype))
+        root = torch.linalg.cholesky(covariance)
+        return torch.einsum("bij,sbj->sbi", root, normal)
+
     @cached_property
     def variance(self) -> Tensor:
         """(B, N) posterior variance V."""
@@ -248,23 +254,3 @@ class Factor:
         mean = self.model.mean(queries) + torch.einsum("bnm,sbn->sbm", cross, self.weights(m)[1])
         variance = self.model.variance().to(cross.dtype)[queries.channel] - (scaled * (self.inverse @ scaled)).sum(1)
         return Belief(mean, variance.clamp_min(VARIANCE_FLOOR), torch.zeros_like(mean))
-
-
-def update(belief: Belief, m: Tensor, s: Tensor) -> Belief:
-    """Add to each entry its own measurement m at level s, inf for none: 1/V' = 1/V + 1/s^2.
-
-    Parameters
-    ----------
-    belief
-        What is known without it.
-    m
-        (S, B, M) measurements.
-    s
-        (B, M) levels.
-    """
-    precision = (1 / s.clamp_min(LEVEL_FLOOR)).square()
-    variance = 1 / (1 / belief.variance + precision)
-    shift = torch.where(precision > 0, m - belief.mean, 0.0)
-    mean = belief.mean + variance * precision * shift
-    surprise = shift * torch.rsqrt(belief.variance + s.masked_fill(precision == 0, 1.0).square())
-    return Belief(mean, variance, surprise)

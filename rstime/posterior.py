@@ -116,7 +116,8 @@ def draw_joint(
         levels = default_levels(config.evaluations, stop)
         x = sample(lambda state, s: denoiser(tokens, *inputs(state, s))[0], x, levels, lambda k: normal(PATH + 1 + k))
     m, tau = inputs(x, stop)
-    x = denoiser(tokens, m.expand_as(x), tau)[0] + exit_noise(denoiser, tokens, tau, normal(EXIT))
+    spread = denoiser.prior.condition(tokens.double(), tau.double()).noise(normal(EXIT).double())
+    x = denoiser(tokens, m.expand_as(x), tau)[0] + spread.to(x.dtype)
     return tokens.put(torch.where(risk == 0, y, x), x.new_zeros(len(x), *batch.risk.shape))
 
 
@@ -154,15 +155,6 @@ def draw_isolated(
     own = mean + belief.variance.sqrt() * keyed(context, batch, config)(EXIT)
     grid = context.put(torch.where(risk == 0, y, own), x.new_zeros(len(x), *batch.risk.shape))
     return queries.put(x, grid)
-
-
-def exit_noise(denoiser: Denoiser, tokens: Tokens, tau: Tensor, normal: Tensor) -> Tensor:
-    """Draw (S, B, N) from N(0, Cov[x | m]) with the Gaussian model's covariance, in float64."""
-    covariance = denoiser.prior.condition(tokens.double(), tau.double()).covariance()
-    jitter = 1e-8 * covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None] + 1e-10
-    covariance.diagonal(dim1=-2, dim2=-1).add_(jitter + (~tokens.exists).to(jitter.dtype))
-    root = torch.linalg.cholesky(covariance)
-    return torch.einsum("bij,sbj->sbi", root, normal.double()).to(normal.dtype)
 
 
 def keyed(tokens: Tokens, batch: Batch, config: SamplerConfig) -> Callable[[int], Tensor]:

@@ -29,7 +29,8 @@ PACKAGE_FOLDERS = {
 BASE = {"errors", "types"}
 FRAMES = {"cells", "answers", "covariates", "frame"}
 WINDOWS = {"axis", "scaling", "windows"}
-TENSORS = {"tokens", "diffusion", "gaussian", "gaussian_fit", "network", "denoiser", "posterior"}
+PRIOR = {"tokens", "lines", "belief", "statespace", "gaussian"}
+TENSORS = PRIOR | {"diffusion", "gaussian_fit", "network", "denoiser", "posterior"}
 FITTING = {"examples", "training", "storage", "scores", "inference", "build", "support", "future"}
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
@@ -52,9 +53,12 @@ ALLOWED: dict[str, set[str]] = {
     # tensors only
     "tokens": BASE,
     "diffusion": BASE,
-    "gaussian": BASE | {"tokens", "diffusion"},
+    "lines": BASE | {"tokens"},
+    "belief": BASE | {"tokens"},
+    "statespace": BASE | {"tokens", "lines", "belief"},
+    "gaussian": BASE | PRIOR | {"diffusion"},
     "gaussian_fit": BASE | {"tokens", "diffusion", "gaussian"},
-    "network": BASE | {"tokens", "gaussian"},
+    "network": BASE | {"tokens", "lines", "belief", "gaussian"},
     "denoiser": BASE | {"tokens", "diffusion", "gaussian", "network"},
     "posterior": BASE | {"tokens", "diffusion", "gaussian", "denoiser"},
     # fitting and asking
