@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 
-from rstime.datasets.laws import answer
+from rstime.datasets.laws import MixtureTruth, answer
 from rstime.evaluation.linear import LinearBands
 from rstime.evaluation.protocol import Task
 from rstime.types import Floats, Posterior, Series
@@ -93,6 +93,12 @@ def exact(task: Task, settings: Settings) -> Iterator[Posterior]:
     """Answer by the exact posterior of a simulated task."""
     rng = np.random.default_rng([settings.seed, 1])
     return (answer(law, item, settings.samples, rng) for law, item in zip(task.laws, task.test, strict=True))
+
+
+def best_gaussian(task: Task, settings: Settings) -> Iterator[Posterior]:
+    """Answer mixtures by the Gaussian of the same mean and covariance: the most that a Gaussian model can learn."""
+    laws = {id(law): law.moments() for law in task.laws if isinstance(law, MixtureTruth)}
+    return exact(replace(task, laws=[laws[id(law)] for law in task.laws]), settings)
 
 
 def fit(

@@ -44,6 +44,8 @@ def test_a_run_of_the_mixture_finds_the_gap_and_that_the_exact_answer_closes_it(
     record = json.loads((tmp_path / "new" / "a.json").read_text())
     table = record["results"][0]["scores"]
     assert table["gaussian"]["ratio"] > 1.3
+    assert table["best gaussian"]["closed"] == 0
+    assert abs(table["gaussian"]["closed"]) < 0.05
     assert table["diffusion"]["ratio"] == pytest.approx(1, abs=0.02)
     assert table["diffusion"]["closed"] == pytest.approx(1, abs=0.05)
     assert table["diffusion"]["energy_ratio"] == pytest.approx(1, abs=0.03)
