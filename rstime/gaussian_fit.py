@@ -22,7 +22,8 @@ class GaussianConfig:
     Attributes
     ----------
     steps, batch, tokens
-        Adam steps, windows a step, and measurements kept of a window (drawn at random).
+        Adam steps, windows a step, and measurements kept of a window (drawn at random), or as many more in whole
+        channels, where these are separate, as have a covariance of that size.
     learning_rate
         Largest step of Adam, in log units of the parameters.
     validate_every, patience
@@ -45,6 +46,29 @@ def measurements(batch: Batch, limit: int, generator: torch.Generator) -> tuple[
     bound = lot.kthvalue(min(limit, lot.shape[1]), dim=1, keepdim=True).values
     tokens = pack(batch, (flat & (lot <= bound)).reshape(observed.shape))
     return tokens.double(), tokens.take(batch.value).double(), tokens.take(batch.risk, 1.0).double()
+
+
+def lone_channels(batch: Batch, limit: int, generator: torch.Generator) -> tuple[Tokens, Tensor, Tensor]:
+    """Return measurements of whole channels drawn at random, each channel of a window as a window of its own.
+
+    Channels of n measurements are drawn from each window until the sum of n^2 exceeds limit^2: as large a covariance
+    as that of `limit` measurements together. A channel of more than `limit` is thinned at random.
+    """
+    observed = torch.isfinite(batch.risk)
+    count = observed.sum(1)
+    lot = torch.rand(count.shape, generator=generator).masked_fill(count == 0, 2.0).argsort(1)
+    cost = count.gather(1, lot).clamp_max(limit).square().cumsum(1) - 1
+    taken = (cost < limit**2) & (count.gather(1, lot) > 0)
+    window, place = taken.nonzero(as_tuple=True)
+    channel = lot[window, place]
+    seen = observed[window, :, channel]
+    length = int(seen.sum(1).clamp(1, limit).max())
+    stamp = torch.rand(seen.shape, generator=generator).masked_fill(~seen, 2.0).argsort(1)[:, :length]
+    at = (window[:, None], stamp, channel[:, None])
+    exists, cell = observed[at], stamp * count.shape[1] + channel[:, None]
+    covariates = batch.covariates[at[:2]].double()
+    tokens = Tokens(batch.time[at[:2]].double(), at[2].expand_as(stamp), covariates, exists, cell)
+    return tokens, batch.value[at].double(), batch.risk[at].double().masked_fill(~exists, 1.0)
 
 
 def fit_gaussian(
@@ -75,7 +99,8 @@ def fit_gaussian(
     """
     config = config or GaussianConfig()
     generator = torch.Generator().manual_seed(seed)
-    held_out = [measurements(validation(i), config.tokens, generator) for i in range(3)]
+    choose = measurements if model.joint else lone_channels
+    held_out = [choose(validation(i), config.tokens, generator) for i in range(3)]
     model.double().requires_grad_(True)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95))
     best, kept, worse = math.inf, copy.deepcopy(model.state_dict()), 0
@@ -83,7 +108,7 @@ def fit_gaussian(
         rise = min(1.0, (step + 1) / 20)
         fall = 0.5 * (1 + math.cos(math.pi * step / config.steps))
         optimiser.param_groups[0]["lr"] = config.learning_rate * rise * fall
-        loss = model.negative_log_likelihood(*measurements(draw(step), config.tokens, generator))
+        loss = model.negative_log_likelihood(*choose(draw(step), config.tokens, generator))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
