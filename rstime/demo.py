@@ -20,7 +20,7 @@ from rstime.plotting import plot_coverage, plot_forecast, plot_posterior
 from rstime.report import scores_table, support_table, text_table
 from rstime.types import Floats, Posterior
 
-SAMPLES, PICTURES = 100, 3
+SAMPLES, PICTURES, SIZE = 100, 3, "tiny"
 LINEAR, GAUSSIAN, DIFFUSION = "linear interpolation", "Gaussian", "diffusion"
 
 
@@ -66,7 +66,7 @@ def run(
     say(f"{len(study.train)} patients to learn from, {len(study.test)} kept apart to be judged")
 
     answers = {LINEAR: answer_linear(study, seed)}
-    for name, model in ((GAUSSIAN, RiskDiffusion("gaussian")), (DIFFUSION, RiskDiffusion("diffusion"))):
+    for name, model in ((GAUSSIAN, RiskDiffusion("gaussian")), (DIFFUSION, RiskDiffusion("diffusion", size=SIZE))):
         say(f"fitting the {name} model" + (f" for {max_minutes:g} minutes" if name == DIFFUSION else ""))
         model.fit(study.train, max_minutes=max_minutes, seed=seed)
         if name == DIFFUSION:
@@ -84,7 +84,7 @@ def run(
     say(f"pictures and tables are in {out}/")
 
 
-def ward_study(seed: int, n_train: int = 160, n_test: int = 24) -> Study:
+def ward_study(seed: int, n_train: int = 160, n_test: int = 16) -> Study:
     """Simulate a ward and read it from its long table, as any user's."""
     ward = icu.simulate(n_train + n_test, seed=seed)
     series, clean = from_long(ward.table), from_long(ward.clean.assign(sd=0.0))
@@ -101,10 +101,16 @@ def answer_linear(study: Study, seed: int) -> Answers:
 
 
 def answer_model(study: Study, model: RiskDiffusion, seed: int) -> Answers:
-    """Answer by a fitted model: impute and denoise the stay, and forecast its last hours from the others."""
-    history = [rows_of(item, slice(None, -HORIZON)) for item in study.test]
+    """Answer by a fitted model: impute and denoise the stay, and forecast its last hours from the others.
+
+    A forecast begins after the last reading; it is asked for long enough to reach the end of every stay.
+    """
     whole = model.impute(study.test, samples=SAMPLES, seed=seed)
-    return whole, model.forecast(history, HORIZON, samples=SAMPLES, seed=seed)
+    history = [rows_of(item, slice(None, -HORIZON)) for item in study.test]
+    quiet = [len(item.time) - 1 - int(np.flatnonzero(item.observed.any(1))[-1]) for item in history]
+    late = model.forecast(history, HORIZON + max(quiet), samples=SAMPLES, seed=seed)
+    parts = [slice(hours, hours + HORIZON) for hours in quiet]
+    return whole, [Posterior(rows_of(p.series, rows), p.samples[:, rows]) for p, rows in zip(late, parts, strict=True)]
 
 
 def write(

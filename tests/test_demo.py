@@ -14,7 +14,7 @@ from rstime import demo
 from rstime.datasets import icu
 from rstime.errors import ConfigError
 from rstime.evaluation.linear import LinearBands
-from rstime.evaluation.study import HORIZON
+from rstime.evaluation.study import HORIZON, rows_of
 from rstime.types import Posterior, Series
 
 STEP = np.timedelta64(1, "h")
@@ -23,7 +23,7 @@ STEP = np.timedelta64(1, "h")
 class Stand:
     """A stand-in for the model that interpolates."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, size: str = "small") -> None:
         self.model = model
 
     def fit(self, train: Sequence[Series], **settings: float) -> Stand:
@@ -36,14 +36,16 @@ class Stand:
         return [self.bands.impute(item, samples, rng) for item in items]
 
     def forecast(self, items: Sequence[Series], horizon: int, *, samples: int, seed: int) -> list[Posterior]:
+        """Forecast from the last reading on, as the model does, not from the last stamp."""
         longer = []
-        for item in items:
+        for stay in items:
+            item = rows_of(stay, slice(0, int(np.flatnonzero(stay.observed.any(1))[-1]) + 1))
             time = np.concatenate([item.time, item.time[-1] + STEP * np.arange(1, horizon + 1)])
             empty = np.full((horizon, len(item.variables)), np.inf)
             value, risk = np.concatenate([item.value, empty]), np.concatenate([item.risk, empty])
             longer.append(Series(item.item_id, time, item.variables, value, risk))
         whole = self.impute(longer, samples=samples, seed=seed)
-        return [Posterior(demo.rows_of(p.series, slice(-horizon, None)), p.samples[:, -horizon:]) for p in whole]
+        return [Posterior(rows_of(p.series, slice(-horizon, None)), p.samples[:, -horizon:]) for p in whole]
 
 
 @pytest.fixture
@@ -103,6 +105,17 @@ def test_linear_forecasts_know_nothing_of_the_last_hours() -> None:
     for first, second in zip(late, again, strict=True):
         assert second.samples.max() < 1e4
         assert first.samples.shape == second.samples.shape == (demo.SAMPLES, HORIZON, 8)
+
+
+def test_forecasts_lie_on_the_last_hours_even_after_a_silence() -> None:
+    study = demo.ward_study(seed=0, n_train=4, n_test=2)
+    risk = study.test[0].risk.copy()
+    risk[30:] = np.inf
+    study = dataclasses.replace(study, test=[dataclasses.replace(study.test[0], risk=risk), study.test[1]])
+    stand = Stand("gaussian").fit(study.train)
+    _, late = demo.answer_model(study, stand, seed=0)  # type: ignore[arg-type]
+    for answer, item in zip(late, study.test, strict=True):
+        np.testing.assert_array_equal(answer.series.time, item.time[-HORIZON:])
 
 
 def test_other_data_are_refused(tmp_path: Path) -> None:
