@@ -17,6 +17,9 @@ from rstime.network.transformer import Memory, Transformer
 from rstime.tokens import Tokens
 
 
+AT_ONCE = 4096  # tokens that pass the network together when sampling
+
+
 class Denoiser(nn.Module):
     """E[x | m = x + tau e] for every entry of a window, at any level vector tau.
 
@@ -55,8 +58,14 @@ class Denoiser(nn.Module):
         return self.correct(tokens, belief, m, tau), belief
 
     def correct(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
-        """Add the network's correction to the prior's belief of the tokens."""
-        return self.remember(tokens, belief, m, tau)[0]
+        """Add the network's correction to the prior's belief of the tokens, a cache-sized group of windows at a time."""
+        if self.network is None:
+            return belief.mean
+        features, repeated = token_features(belief, m, tau).flatten(0, 1), tokens.repeat(len(m))
+        size = len(features) if torch.is_grad_enabled() else max(AT_ONCE // features.shape[1], 1)
+        groups = (slice(i, i + size) for i in range(0, len(features), size))
+        out = torch.cat([self.network.context(features[rows], repeated.rows(rows))[0] for rows in groups])
+        return belief.mean + belief.variance.sqrt() * out.reshape(m.shape)
 
     def remember(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> tuple[Tensor, Memory]:
         """Denoise a context and keep what later queries need of it."""

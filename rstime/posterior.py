@@ -114,7 +114,14 @@ def draw_joint(
     if stop < math.inf:
         sample = SAMPLERS[config.sampler]
         levels = default_levels(config.evaluations, stop)
-        x = sample(lambda state, s: denoiser(tokens, *inputs(state, s))[0], x, levels, lambda k: normal(PATH + 1 + k))
+        alike = settled is None  # without a state, all samples see the same
+
+        def denoise(state: Tensor, s: float) -> Tensor:
+            m, tau = inputs(state, s)
+            m = m[:1] if math.isinf(s) and alike else m
+            return denoiser(tokens, m, tau)[0].expand_as(state)
+
+        x = sample(denoise, x, levels, lambda k: normal(PATH + 1 + k))
     m, tau = inputs(x, stop)
     spread = denoiser.prior.condition(tokens.double(), tau.double()).noise(normal(EXIT).double())
     x = denoiser(tokens, m.expand_as(x), tau)[0] + spread.to(x.dtype)

@@ -51,6 +51,10 @@ class Tokens:
         """Return the same tokens with float64 time and covariates."""
         return Tokens(self.time.double(), self.channel, self.covariates.double(), self.exists, self.cell)
 
+    def rows(self, rows: slice) -> Tokens:
+        """Return some of the windows."""
+        return Tokens(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
     def repeat(self, samples: int) -> Tokens:
         """Return the windows repeated `samples` times, (S B, N)."""
         fields = (getattr(self, name) for name in self.__dataclass_fields__)

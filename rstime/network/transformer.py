@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from rstime.tokens import Tokens
-from rstime.network.attention import Attention
+from rstime.network.attention import Attention, Rotary, Turn
 from rstime.network.embedding import Embedding
 
 Memory = list[tuple[Tensor, Tensor]]
@@ -25,19 +25,19 @@ class NetworkConfig:
 
 
 SIZES = {
-    "tiny": NetworkConfig(32, 2, 2),
-    "small": NetworkConfig(64, 4, 4),
-    "base": NetworkConfig(128, 8, 6),
+    "tiny": NetworkConfig(32, 1, 2),
+    "small": NetworkConfig(64, 2, 4),
+    "base": NetworkConfig(128, 4, 6),
 }
 
 
 class Layer(nn.Module):
     """Pre-norm attention and feed-forward block."""
 
-    def __init__(self, config: NetworkConfig, window: float):
+    def __init__(self, config: NetworkConfig):
         super().__init__()
         self.attention_norm = nn.LayerNorm(config.width)
-        self.attention = Attention(config.width, config.heads, window)
+        self.attention = Attention(config.width, config.heads)
         self.forward_norm = nn.LayerNorm(config.width)
         self.feed_forward = nn.Sequential(
             nn.Linear(config.width, 4 * config.width),
@@ -46,13 +46,13 @@ class Layer(nn.Module):
             nn.Dropout(config.dropout),
         )
 
-    def context(self, x: Tensor, tokens: Tokens) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        y, memory = self.attention.context(self.attention_norm(x), tokens.time, tokens.exists)
+    def context(self, x: Tensor, turn: Turn, exists: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        y, memory = self.attention.context(self.attention_norm(x), turn, exists)
         x = x + y
         return x + self.feed_forward(self.forward_norm(x)), memory
 
-    def query(self, x: Tensor, tokens: Tokens, exists: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
-        x = x + self.attention.query(self.attention_norm(x), tokens.time, exists, memory)
+    def query(self, x: Tensor, turn: Turn, exists: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
+        x = x + self.attention.query(self.attention_norm(x), turn, exists, memory)
         return x + self.feed_forward(self.forward_norm(x))  # type: ignore[no-any-return]
 
 
@@ -72,7 +72,8 @@ class Transformer(nn.Module):
     def __init__(self, config: NetworkConfig, channels: int, covariates: int, window: float):
         super().__init__()
         self.embedding = Embedding(config.width, channels, covariates)
-        self.layers = nn.ModuleList(Layer(config, window) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.rotary = Rotary(config.width // config.heads, window)
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, 1)
         nn.init.zeros_(self.head.weight)
@@ -81,17 +82,17 @@ class Transformer(nn.Module):
     def context(self, features: Tensor, tokens: Tokens) -> tuple[Tensor, Memory]:
         """Return (B, N) outputs of tokens that all see each other, and what later queries need of them."""
         x = self.embedding(features, tokens)
-        memory = []
+        turn, memory = self.rotary(tokens.time), []
         for layer in self.layers:
-            x, kept = layer.context(x, tokens)
+            x, kept = layer.context(x, turn, tokens.exists)
             memory.append(kept)
         return self.read(x), memory
 
     def query(self, features: Tensor, tokens: Tokens, exists: Tensor, memory: Memory) -> Tensor:
         """Return (B, M) outputs of tokens that see the remembered context and themselves only."""
-        x = self.embedding(features, tokens)
+        x, turn = self.embedding(features, tokens), self.rotary(tokens.time)
         for layer, kept in zip(self.layers, memory, strict=True):
-            x = layer.query(x, tokens, exists, kept)
+            x = layer.query(x, turn, exists, kept)
         return self.read(x)
 
     def read(self, x: Tensor) -> Tensor:
