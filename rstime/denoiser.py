@@ -16,7 +16,6 @@ from rstime.network.embedding import token_features
 from rstime.network.transformer import Memory, Transformer
 from rstime.tokens import Tokens
 
-
 AT_ONCE = 4096  # tokens that pass the network together when sampling
 
 
@@ -58,7 +57,7 @@ class Denoiser(nn.Module):
         return self.correct(tokens, belief, m, tau), belief
 
     def correct(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
-        """Add the network's correction to the prior's belief of the tokens, a cache-sized group of windows at a time."""
+        """Add the network's correction to the prior's belief, for a cache-sized group of windows at a time."""
         if self.network is None:
             return belief.mean
         features, repeated = token_features(belief, m, tau).flatten(0, 1), tokens.repeat(len(m))
@@ -70,13 +69,13 @@ class Denoiser(nn.Module):
     def remember(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> tuple[Tensor, Memory]:
         """Denoise a context and keep what later queries need of it."""
         if self.network is None:
-            return belief.mean, []
+            return belief.mean, Memory([], [])
         features = token_features(belief, m, tau).flatten(0, 1)
         out, memory = self.network.context(features, tokens.repeat(len(m)))
         return belief.mean + belief.variance.sqrt() * out.reshape(m.shape), memory
 
     def answer(
-        self, queries: Tokens, prediction: Belief, m: Tensor, s: Tensor, exists: Tensor, memory: Memory
+        self, queries: Tokens, prediction: Belief, m: Tensor, s: Tensor, memory: Memory
     ) -> tuple[Tensor, Belief]:
         """Denoise queries that see a remembered context and themselves only.
 
@@ -88,8 +87,6 @@ class Denoiser(nn.Module):
             The prior's belief of them given the context (`Conditioned.predict`).
         m, s
             (S, B, M) own states and their (B, M) levels.
-        exists
-            (B, N) which tokens of the context there are.
         memory
             What `remember` kept of the context; one for all samples or one for each.
         """
@@ -98,9 +95,8 @@ class Denoiser(nn.Module):
             return belief.mean, belief
         samples = len(m)
         features = token_features(belief, m, s).flatten(0, 1)
-        repeats = samples * len(s) // len(memory[0][0])
-        kept = [(k.repeat(repeats, 1, 1, 1), v.repeat(repeats, 1, 1, 1)) for k, v in memory]
-        out = self.network.query(features, queries.repeat(samples), exists.repeat(samples, 1), kept)
+        kept = memory.repeat(samples * len(s) // len(memory.exists[0]))
+        out = self.network.query(features, queries.repeat(samples), kept)
         return belief.mean + belief.variance.sqrt() * out.reshape(m.shape), belief
 
     def predict(self, factor: Conditioned, queries: Tokens, m: Tensor) -> Belief:

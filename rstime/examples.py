@@ -85,7 +85,7 @@ def example_loss(denoiser: Denoiser, example: Example) -> Tensor:
     terms = [(context, out[0], context.belief.variance)]
     if example.queries is not None:
         q = example.queries
-        out, belief = denoiser.answer(q.tokens, q.belief, q.m[None], q.tau, context.tokens.exists, memory)
+        out, belief = denoiser.answer(q.tokens, q.belief, q.m[None], q.tau, memory)
         terms.append((q, out[0], belief.variance))
     total, count = torch.zeros(()), 0
     for p, denoised, variance in terms:

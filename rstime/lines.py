@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from einops import rearrange
 from torch import Tensor
-from torch.nn.functional import pad
 
 from rstime.tokens import Tokens
 
@@ -45,12 +44,6 @@ class Lines:
         """Return (B G, L), whether a slot holds a token."""
         return rearrange(self.exists, "b g l -> (b g) l")
 
-    def align(self, other: Lines) -> Lines:
-        """Return these lines, as many of them as the other has: cut, or with empty ones at the end; slots are lost."""
-        missing = other.token.shape[1] - self.token.shape[1]
-        shape = (0, 0, 0, missing)
-        return Lines(self.tokens, self.slot, pad(self.token, shape), pad(self.exists, shape))
-
 
 class Whole(Lines):
     """All tokens of a window in one line, as they are."""
@@ -66,9 +59,10 @@ class Whole(Lines):
         """Return x."""
         return x
 
-    def align(self, other: Lines) -> Lines:
-        """Return itself."""
-        return self
+
+def whole(tokens: Tokens) -> Lines:
+    """Leave all tokens of a window in one line."""
+    return Whole(tokens)
 
 
 def by_channel(tokens: Tokens) -> Lines:

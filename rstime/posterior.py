@@ -148,7 +148,7 @@ def draw_isolated(
 
     def answer(state: Tensor, s: float) -> tuple[Tensor, Tensor]:
         level = torch.full(queries.time.shape, s, dtype=risk.dtype, device=risk.device)
-        denoised, at = denoiser.answer(queries, prediction, state, level, context.exists, memory)
+        denoised, at = denoiser.answer(queries, prediction, state, level, memory)
         return denoised, at.variance
 
     stop = exit_level(support) if denoiser.network is not None else math.inf

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rstime.lines import Lines
 
 Turn = tuple[Tensor, Tensor]
 
@@ -45,8 +47,16 @@ class Rotary(nn.Module):
         return angle.cos(), angle.sin()
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where tokens stand: the lines that they attend along, and their (B G, 1, L, E / 2) angles there."""
+
+    lines: Lines
+    turn: Turn
+
+
 class Attention(nn.Module):
-    """Multi-head attention among the tokens of a sequence; queries of a second stream see them and themselves.
+    """Pre-norm multi-head attention along lines of tokens; queries of a second stream see these and themselves.
 
     Parameters
     ----------
@@ -57,29 +67,42 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
+        self.norm = nn.LayerNorm(width)
         self.project = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width)
 
-    def split(self, x: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
-        """Return rotated queries and keys, and values, each (B, H, N, E)."""
-        q, k, v = rearrange(self.project(x), "b n (three h e) -> three b h n e", three=3, h=self.heads)
-        return rotate(q, turn), rotate(k, turn), v
+    def split(self, x: Tensor, places: Places) -> tuple[Tensor, Tensor, Tensor]:
+        """Return rotated queries and keys, and values, each (B G, H, L, E)."""
+        y = places.lines.put(self.project(self.norm(x)))
+        q, k, v = rearrange(y, "m l (three h e) -> three m h l e", three=3, h=self.heads)
+        return rotate(q, places.turn), rotate(k, places.turn), v
 
-    def merge(self, x: Tensor) -> Tensor:
-        return self.out(rearrange(x, "b h n e -> b n (h e)"))  # type: ignore[no-any-return]
+    def merge(self, x: Tensor, places: Places) -> Tensor:
+        """Return what the heads found to the tokens, (B, N, width)."""
+        return self.out(places.lines.take(rearrange(x, "m h l e -> m l (h e)")))  # type: ignore[no-any-return]
 
-    def context(self, x: Tensor, turn: Turn, exists: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Attend among the tokens that exist; return the result and the keys and values for later queries."""
-        q, k, v = self.split(x, turn)
-        mask = (exists | ~exists.any(-1, keepdim=True))[:, None, None, :]  # a window without tokens sees padding
-        return self.merge(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)), (k, v)
+    def context(self, x: Tensor, places: Places) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Attend among the tokens of each line; return x plus the result, and keys and values for later queries."""
+        q, k, v = self.split(x, places)
+        exists = places.lines.mask()
+        mask = (exists | ~exists.any(-1, keepdim=True))[:, None, None, :]  # a line without tokens sees padding
+        y = self.merge(F.scaled_dot_product_attention(q, k, v, attn_mask=mask), places)
+        windows = len(places.lines.exists)
+        keys, values = (rearrange(z, "(b g) h l e -> b g h l e", b=windows) for z in (k, v))
+        return x + y, (keys, values)
 
-    def query(self, x: Tensor, turn: Turn, exists: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
-        """Let each token of x see the remembered context, of which `exists` is there, and itself alone."""
-        q, k, v = self.split(x, turn)
-        keys, values = memory
+    def query(self, x: Tensor, places: Places, exists: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
+        """Let each token of x see itself and its line of the remembered context, where that `exists`, (B, G, L)."""
+        q, k, v = self.split(x, places)
+        lines = places.lines.exists.shape[1]
+        keys, values, there = (align(one, lines) for one in (*memory, exists))
         scale = q.shape[-1] ** -0.5
-        seen = (q @ keys.mT * scale).masked_fill(~exists[:, None, None, :], -math.inf)
+        seen = (q @ keys.mT * scale).masked_fill(~there[:, None, None, :], -math.inf)
         own = (q * k).sum(-1, keepdim=True) * scale
         p = torch.cat([seen, own], -1).softmax(-1)
-        return self.merge(p[..., :-1] @ values + p[..., -1:] * v)
+        return x + self.merge(p[..., :-1] @ values + p[..., -1:] * v, places)
+
+
+def align(x: Tensor, lines: int) -> Tensor:
+    """Cut (B, G, ...) to the first lines, or add empty ones at the end: (B lines, ...)."""
+    return F.pad(x, (*(0, 0) * (x.ndim - 2), 0, lines - x.shape[1])).flatten(0, 1)
