@@ -21,7 +21,7 @@ B, N, C, K, S = 3, 40, 4, 2, 5
 
 def make_model(seed: int = 0, channels: int = C) -> GaussianModel:
     generator = torch.Generator().manual_seed(seed)
-    model = GaussianModel(channels, K, 48.0, 24.0, joint=False)
+    model = GaussianModel(channels, K, 48.0, joint=False)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.4 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
