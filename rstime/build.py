@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rstime.axis import DAY, Axis
 from rstime.denoiser import Denoiser
 from rstime.errors import ConfigError, ModelFileError
 from rstime.gaussian import GaussianModel
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 JOINT = 700  # measurements a window up to which all of them are treated together
 
 
-def plan_prior(items: Sequence[Item], windows: Windows, axis: Axis, config: ModelConfig) -> dict[str, Any]:
+def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig) -> dict[str, Any]:
     """Choose the prior's structure by size: joint over variables and time, or each variable on its own.
 
     Returns
@@ -37,7 +36,6 @@ def plan_prior(items: Sequence[Item], windows: Windows, axis: Axis, config: Mode
         "channels": items[0].value.shape[1],
         "covariates": items[0].covariates.shape[1],
         "window": config.window,
-        "day": DAY / axis.step if axis.calendar else 0.0,
         "joint": entries <= JOINT,
     }
 

@@ -38,8 +38,6 @@ class GaussianModel(nn.Module):
         Number of variables and of covariates.
     window
         Length of a window in steps; sets the length scales.
-    day
-        Steps a day, 0 if time has no calendar; sets the periods of the cosines.
     rank
         Rank of the coregionalisation matrices; min(channels, 8) by default.
     joint
@@ -51,14 +49,13 @@ class GaussianModel(nn.Module):
         channels: int,
         covariates: int,
         window: float,
-        day: float = 0.0,
         rank: int | None = None,
         joint: bool = True,
     ):
         super().__init__()
         self.channels, self.joint = channels, joint
         rank = min(channels, 8) if rank is None else rank
-        periods = [day, day / 2] if 4 < day < 4 * window else [window / 1.5, window / 4]
+        periods = [window / 2 ** (i + 0.5) for i in range(4)]
         self.exponentials = 4
         self.materns = 3
         self.cosines = len(periods)
@@ -69,7 +66,7 @@ class GaussianModel(nn.Module):
         ]
         q = len(scales)
         self.log_scale = nn.Parameter(torch.tensor(scales, dtype=torch.float64).log())
-        self.log_period = nn.Parameter(torch.tensor(periods).log())
+        self.log_period = nn.Parameter(torch.tensor(periods, dtype=torch.float64).log())
         share = torch.full((q,), 0.3 / q)
         share[2] += 0.3
         share[1] += 0.2

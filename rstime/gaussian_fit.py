@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rstime.gaussian import GaussianModel
+from rstime.moments import start_from_moments
 from rstime.tokens import Tokens, pack
 from rstime.types import Batch
 
@@ -24,6 +25,8 @@ class GaussianConfig:
     steps, batch, tokens
         Adam steps, windows a step, and measurements kept of a window (drawn at random), or as many more in whole
         channels, where these are separate, as have a covariance of that size.
+    moments
+        Batches from which the start is taken.
     learning_rate
         Largest step of Adam, in log units of the parameters.
     validate_every, patience
@@ -33,6 +36,7 @@ class GaussianConfig:
     steps: int = 300
     batch: int = 8
     tokens: int = 144
+    moments: int = 64
     learning_rate: float = 0.05
     validate_every: int = 25
     patience: int = 4
@@ -76,6 +80,8 @@ def fit_gaussian(
     draw: Callable[[int], Batch],
     validation: Callable[[int], Batch],
     seed: int,
+    window: float,
+    day: float,
     config: GaussianConfig | None = None,
     progress: Callable[[int, int, float], None] = lambda step, steps, score: None,
 ) -> float:
@@ -89,6 +95,8 @@ def fit_gaussian(
         Step -> windows to learn from, index -> held-out windows.
     seed
         Of the choice of measurements.
+    window, day
+        Length of a window and of a day in steps, 0 for no calendar.
     progress
         Called with the step, the number of steps and the held-out score.
 
@@ -101,7 +109,9 @@ def fit_gaussian(
     generator = torch.Generator().manual_seed(seed)
     choose = measurements if model.joint else lone_channels
     held_out = [choose(validation(i), config.tokens, generator) for i in range(3)]
-    model.double().requires_grad_(True)
+    model.double()
+    start_from_moments(model, [draw(-1 - i) for i in range(config.moments)], window, day)
+    model.requires_grad_(True)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95))
     best, kept, worse = math.inf, copy.deepcopy(model.state_dict()), 0
     for step in range(config.steps):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from rstime.axis import Axis, duration
+from rstime.axis import DAY, Axis, duration
 from rstime.build import build_denoiser, plan_prior
 from rstime.denoiser import Denoiser
 from rstime.diffusion.samplers import SAMPLERS
@@ -177,16 +177,16 @@ class RiskDiffusion:
         learn, check = split(items, self.config.window) if held_out is None else (items, self._prepare(held_out))
         self._floor, self._counts = smallest_risks(items, len(self.variables))
         windows, held = Windows(learn, self.config.window), Windows(check or learn, self.config.window)
-        self._prior = plan_prior(items, windows, self._axis, self.config)
+        self._prior = plan_prior(items, windows, self.config)
         denoiser = build_denoiser(self._prior, self.config, seed)
         self._denoiser = denoiser
         if self.config.prior == "gaussian":
             bar = _Bar("Gaussian model", progress)
             alone = self.config.model == "gaussian" and steps is not None
             config = replace(self.gaussian, steps=steps or 0) if alone else self.gaussian
-            fit_gaussian(
-                denoiser.prior, _draws(windows, config.batch, seed, 1), _draws(held, 32, seed, 2), seed, config, bar
-            )
+            day = DAY / self._axis.step if self._axis.calendar else 0.0
+            draws = _draws(windows, config.batch, seed, 1), _draws(held, 32, seed, 2)
+            fit_gaussian(denoiser.prior, *draws, seed, self.config.window, day, config, bar)
             bar.close()
         if denoiser.network is not None:
             left = max_minutes - (time.monotonic() - began) / 60
@@ -525,7 +525,7 @@ def _mixed(*numbers: int) -> int:
 
 def _draws(windows: Windows, count: int, seed: int, stream: int) -> Any:
     def draw(step: int) -> Batch:
-        return windows.draw(count, np.random.default_rng([seed, stream, step]))
+        return windows.draw(count, np.random.default_rng([seed, stream, step % (1 << 32)]))
 
     return draw
 
