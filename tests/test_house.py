@@ -30,7 +30,7 @@ BASE = {"errors", "types"}
 FRAMES = {"cells", "answers", "covariates", "frame"}
 WINDOWS = {"axis", "scaling", "windows"}
 PRIOR = {"tokens", "lines", "belief", "statespace", "gaussian"}
-TENSORS = PRIOR | {"diffusion", "gaussian_fit", "network", "denoiser", "posterior"}
+TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "posterior"}
 FITTING = {"examples", "training", "storage", "scores", "inference", "build", "support", "future"}
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
@@ -57,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     "belief": BASE | {"tokens"},
     "statespace": BASE | {"tokens", "lines", "belief"},
     "gaussian": BASE | PRIOR | {"diffusion"},
-    "gaussian_fit": BASE | {"tokens", "diffusion", "gaussian"},
+    "moments": BASE | PRIOR,
+    "gaussian_fit": BASE | PRIOR | {"diffusion", "moments"},
     "network": BASE | {"tokens", "lines", "belief", "gaussian"},
     "denoiser": BASE | {"tokens", "diffusion", "gaussian", "network"},
     "posterior": BASE | {"tokens", "diffusion", "gaussian", "denoiser"},
@@ -76,6 +77,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": BASE | {"frame", "risk"},
     "evaluation": BASE | {"scores", "datasets"},
     "evaluation.baselines": MODEL | {"datasets", "evaluation"},
+    "evaluation.overhead": MODEL | {"evaluation"},
     "evaluation.speed": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines"},
     "evaluation.core": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines", "evaluation.speed"},
     "demo": MODEL | SHOW | {"datasets", "evaluation", "evaluation.baselines"},
