@@ -14,7 +14,8 @@ from rstime import demo
 from rstime.datasets import icu
 from rstime.errors import ConfigError
 from rstime.evaluation.linear import LinearBands
-from rstime.evaluation.study import HORIZON, rows_of
+from rstime.evaluation.study import HORIZON, judge, rows_of
+from rstime.model import RiskDiffusion
 from rstime.types import Posterior, Series
 
 STEP = np.timedelta64(1, "h")
@@ -122,3 +123,16 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="physionet2012"):
         demo.run("tarot", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_gaussian_model_beats_linear_interpolation_on_the_ward(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "SAMPLES", 50)
+    study = demo.ward_study(seed=1, n_train=40, n_test=8)
+    model = RiskDiffusion("gaussian").fit(study.train, steps=30, seed=0, progress=False)
+    answers = {"linear": demo.answer_linear(study, seed=0), "Gaussian": demo.answer_model(study, model, seed=0)}
+    pooled, _, _ = judge(study, answers)
+    table = pooled.pivot_table(index="entries", columns="method", values="CRPS")
+    assert np.all(table["Gaussian"] < 0.9 * table["linear"]), table
+    inside = pooled[pooled["method"] == "Gaussian"]["inside 90 %"]
+    assert inside.between(0.78, 0.96).all(), pooled
