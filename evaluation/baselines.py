@@ -109,13 +109,17 @@ def fit(
 ) -> RiskDiffusion:
     """Fit a model ("diffusion" or "gaussian") to a task's training data, choosing by its validation data.
 
-    `quick` validates once and shows no progress, to time steps.
+    `quick` validates once, hardly fits the Gaussian model and shows no progress: to time steps.
     """
+    from rstime.gaussian_fit import GaussianConfig
     from rstime.model import RiskDiffusion
     from rstime.training import TrainingConfig
 
     training = TrainingConfig(validations=1, validation_batches=1) if quick else TrainingConfig()
-    fresh = RiskDiffusion(model, size=settings.size, prior=settings.prior, window=task.window, training=training)
+    gaussian = GaussianConfig(steps=1) if quick else GaussianConfig()
+    fresh = RiskDiffusion(
+        model, size=settings.size, prior=settings.prior, window=task.window, training=training, gaussian=gaussian
+    )
     steps = settings.steps if model == "diffusion" else None
     return fresh.fit(
         task.train,
