@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -18,6 +18,8 @@ from rstime.evaluation.protocol import Task
 from rstime.types import Floats, Posterior, Series
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rstime.model import RiskDiffusion
 
 CHUNK = 64
@@ -170,7 +172,15 @@ def impute_beyond_support(model: RiskDiffusion, items: Sequence[Series], setting
 
 def impute_bare_mean(model: RiskDiffusion, items: Sequence[Series], settings: Settings) -> Iterator[Posterior]:
     """Answer with the mean at the exit instead of the draw from N(D, Cov[x | m]): under-dispersed (theory 4)."""
-    with mock.patch("rstime.posterior.exit_noise", lambda denoiser, tokens, tau, normal: 0 * normal):
+    from rstime import posterior
+
+    keyed = posterior.keyed
+
+    def silent(*arguments: Any) -> Callable[[int], Tensor]:
+        normal = keyed(*arguments)
+        return lambda step: normal(step) * (step != posterior.EXIT)
+
+    with mock.patch.object(posterior, "keyed", silent):
         yield from impute(model, items, settings)
 
 

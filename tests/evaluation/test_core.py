@@ -105,3 +105,12 @@ def test_wide_windows_hold_the_stated_readings_at_any_width():
         counts = [item.observed.sum() for item in task.train]
         assert np.mean(counts) == pytest.approx(336, rel=0.05)
     assert np.all(wide(7, risky=False).train[0].risk[wide(7, risky=False).train[0].observed] == 0)
+
+
+def test_the_bare_mean_leaves_out_the_draw_at_the_exit_and_only_then():
+    task = simulated("mixture", train=20, scored=2)
+    model = baselines.fit(task, Settings(), "gaussian", quick=True)
+    bare = next(baselines.impute_bare_mean(model, task.test, Settings(samples=5)))
+    drawn = next(baselines.impute(model, task.test, Settings(samples=5)))
+    assert bare.std.max() < 1e-5
+    assert drawn.std.min() > 1e-3
