@@ -12,6 +12,8 @@ from rstime.tokens import Tokens
 
 LEVEL_FLOOR = 1e-2  # in sd: levels below are raised to it, so that float32 suffices
 VARIANCE_FLOOR = 1e-6
+COSINES = 4  # seasons of the prior
+PARTS = 3 + COSINES  # groups of its components: fast, medium and slow ones, and each season
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +28,14 @@ class Belief:
         (B, N) posterior variance V(tau).
     surprise
         (S, B, N) standardised leave-one-out residual of each measurement, 0 where there is none.
+    parts
+        (P, S, B, N) the shares of the mean that the prior's components have: fast, slow, each season.
     """
 
     mean: Tensor
     variance: Tensor
     surprise: Tensor
+    parts: Tensor
 
 
 class Conditioned(Protocol):
@@ -63,4 +68,4 @@ def update(belief: Belief, m: Tensor, s: Tensor) -> Belief:
     shift = torch.where(precision > 0, m - belief.mean, 0.0)
     mean = belief.mean + variance * precision * shift
     surprise = shift * torch.rsqrt(belief.variance + s.masked_fill(precision == 0, 1.0).square())
-    return Belief(mean, variance, surprise)
+    return Belief(mean, variance, surprise, belief.parts)

@@ -19,7 +19,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from rstime.belief import LEVEL_FLOOR, VARIANCE_FLOOR
+from rstime.belief import COSINES, LEVEL_FLOOR, PARTS, VARIANCE_FLOOR
 from rstime.belief import Belief as Belief
 from rstime.belief import Conditioned as Conditioned
 from rstime.belief import update as update
@@ -55,7 +55,7 @@ class GaussianModel(nn.Module):
         super().__init__()
         self.channels, self.joint = channels, joint
         rank = min(channels, 8) if rank is None else rank
-        periods = [window / 2 ** (i + 0.5) for i in range(4)]
+        periods = [window / 2 ** (i + 0.5) for i in range(COSINES)]
         self.exponentials = 4
         self.materns = 3
         self.cosines = len(periods)
@@ -106,37 +106,44 @@ class GaussianModel(nn.Module):
         own = torch.diag_embed(self.log_own.exp())
         return own + self.loading @ self.loading.mT if self.joint else own
 
-    def covariance(self, tokens: Tokens, others: Tokens | None = None) -> Tensor:
-        """Return the prior covariance of the tokens, (B, N, N), or with other tokens than themselves, (B, N, M)."""
-        to = tokens if others is None else others
-        lag = (tokens.time[:, :, None] - to.time[:, None, :]).abs()
-        pairs = tokens.channel[:, :, None] * self.channels + to.channel[:, None, :]
-        if self.loading.requires_grad:
-            b, rho = self.coregionalisation().to(lag.dtype), self.correlations(lag)
-            k: Tensor = sum((b[q].flatten()[pairs] * rho[q] for q in range(len(b))), torch.zeros_like(lag))
-        else:
-            k = self.look_up(lag, pairs)
-        if others is None:
-            k = k + torch.diag_embed(self.log_white.exp().to(lag.dtype)[tokens.channel])
-        return k
+    def covariance(self, tokens: Tokens) -> Tensor:
+        """Return the (B, N, N) prior covariance of the tokens, in the dtype of their time."""
+        lag, pairs = _lags(tokens, tokens, self.channels)
+        b, rho = self.coregionalisation().to(lag.dtype), self.correlations(lag)
+        k: Tensor = sum((b[q].flatten()[pairs] * rho[q] for q in range(len(b))), torch.zeros_like(lag))
+        return k + torch.diag_embed(self.white(tokens, lag.dtype))
 
-    def look_up(self, lag: Tensor, pairs: Tensor) -> Tensor:
-        """Read covariances from a table over lags, linearly between them.
+    def white(self, tokens: Tokens, dtype: torch.dtype) -> Tensor:
+        """Return the (B, N) variance of the white component."""
+        return self.log_white.exp().to(dtype)[tokens.channel]
 
-        The linear interpolation of a positive definite sequence is positive definite: its spectrum is that of the
-        sequence times sinc^2.
+    def parts(self, tokens: Tokens, others: Tokens) -> Tensor:
+        """Return (P, B, N, M) prior covariances between tokens and others by group of components, the white one left out.
+
+        They are read from a table over lags, linearly between them. The linear interpolation of a positive definite
+        sequence is positive definite: its spectrum is that of the sequence times sinc^2.
         """
+        lag, pairs = _lags(tokens, others, self.channels)
+        if self.loading.requires_grad:
+            each = self.coregionalisation().to(lag.dtype).flatten(1)[:, pairs] * self.correlations(lag)
+            return each.new_zeros(PARTS, *lag.shape).index_add(0, self.groups, each)
         last = int(lag.max() / LAG_STEP) + 2 if lag.numel() else 2
-        if self._table is None or self._table.shape[-1] < last or self._table.dtype != lag.dtype:
+        table = self._table
+        if table is None or table.shape[-1] < last or table.dtype != lag.dtype or table.device != lag.device:
             rho = self.correlations(torch.arange(last, dtype=lag.dtype, device=lag.device) * LAG_STEP)
-            self._table = torch.einsum("qcd,ql->cdl", self.coregionalisation().to(lag.dtype), rho)
-        flat, length = self._table.flatten(), self._table.shape[-1]
+            each = torch.einsum("qcd,ql->qcdl", self.coregionalisation().to(lag.dtype), rho)
+            self._table = table = each.new_zeros(PARTS, *each.shape[1:]).index_add_(0, self.groups.to(lag.device), each)
         place = lag / LAG_STEP
         low = place.long()
-        index = pairs * length + low
-        part = place - low
-        k = flat[index]
-        return k if not part.any() else torch.lerp(k, flat[index + 1], part)
+        index, rest = pairs * table.shape[-1] + low, place - low
+        flat = table.flatten(1)
+        k = flat[:, index]
+        return torch.lerp(k, flat[:, index + 1], rest) if rest.any() else k
+
+    @property
+    def groups(self) -> Tensor:
+        """(Q,) group of each component: fast, medium and slow ones, then each cosine."""
+        return torch.tensor([0, 0, 1, 2, 0, 1, 2, *(3 + i for i in range(self.cosines))])
 
     def variance(self) -> Tensor:
         """Return the prior variance of each channel, (C,)."""
@@ -175,18 +182,20 @@ class GaussianModel(nn.Module):
 
     def factorise(self, tokens: Tokens, tau: Tensor) -> Factor:
         """Factorise the covariance of tokens measured at levels tau, at a cost cubic in their number."""
-        k = self.covariance(tokens)
+        parts = self.parts(tokens, tokens)
+        k = parts.sum(0)
+        k.diagonal(dim1=-2, dim2=-1).add_(self.white(tokens, k.dtype))
         root = (1 / tau.clamp_min(LEVEL_FLOOR)).masked_fill(~tokens.exists, 0.0)
         b = root[:, :, None] * k * root[:, None, :]
         b.diagonal(dim1=-2, dim2=-1).add_(1.0)
-        return Factor(self, tokens, self.mean(tokens), k, root, torch.cholesky_inverse(torch.linalg.cholesky(b)))
+        return Factor(self, tokens, self.mean(tokens), parts, k, root, torch.cholesky_inverse(torch.linalg.cholesky(b)))
 
     def chain(self) -> Chain:
         """Return the state-space form of a model of separate channels, in float64."""
         e, k = self.exponentials, self.exponentials + self.materns
         scale = self.log_scale.double().exp()
         amplitude, white = self.log_own.double().exp().sqrt(), self.log_white.double().exp()
-        return Chain(scale[:e], scale[e:k], scale[k:], self.log_period.double().exp(), amplitude, white)
+        return Chain(scale[:e], scale[e:k], scale[k:], self.log_period.double().exp(), amplitude, white, self.groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +211,7 @@ class Factor:
     model: GaussianModel
     tokens: Tokens
     mu: Tensor
+    parts: Tensor
     k: Tensor
     root: Tensor
     inverse: Tensor
@@ -242,12 +252,21 @@ class Factor:
         near = m - white / self.root.clamp_min(1.0)
         surprise = white * self.inverse.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12).rsqrt()
         mean = torch.where(self.root > 1, near, far)
-        return Belief(mean, self.variance, surprise.masked_fill(self.root == 0, 0.0))
+        parts = torch.einsum("pbij,sbj->psbi", self.parts, a)
+        return Belief(mean, self.variance, surprise.masked_fill(self.root == 0, 0.0), parts)
 
     def predict(self, queries: Tokens, m: Tensor) -> Belief:
         """Return what is known of other tokens, (B, M), given (S, B, N) measurements of these."""
-        cross = self.model.covariance(self.tokens, queries)
+        parts = self.model.parts(self.tokens, queries)
+        cross = parts.sum(0)
         scaled = self.root[:, :, None] * cross
-        mean = self.model.mean(queries) + torch.einsum("bnm,sbn->sbm", cross, self.weights(m)[1])
+        share = torch.einsum("pbnm,sbn->psbm", parts, self.weights(m)[1])
         variance = self.model.variance().to(cross.dtype)[queries.channel] - (scaled * (self.inverse @ scaled)).sum(1)
-        return Belief(mean, variance.clamp_min(VARIANCE_FLOOR), torch.zeros_like(mean))
+        mean = self.model.mean(queries) + share.sum(0)
+        return Belief(mean, variance.clamp_min(VARIANCE_FLOOR), torch.zeros_like(mean), share)
+
+
+def _lags(tokens: Tokens, others: Tokens, channels: int) -> tuple[Tensor, Tensor]:
+    """Return (B, N, M) time lags, and the pair of channels as one index."""
+    lag = (tokens.time[:, :, None] - others.time[:, None, :]).abs()
+    return lag, tokens.channel[:, :, None] * channels + others.channel[:, None, :]

@@ -23,7 +23,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from rstime.belief import LEVEL_FLOOR, VARIANCE_FLOOR, Belief
+from rstime.belief import LEVEL_FLOOR, PARTS, VARIANCE_FLOOR, Belief
 from rstime.lines import Lines, by_channel
 from rstime.tokens import Tokens
 
@@ -44,6 +44,8 @@ class Chain:
         (Q, C) standard deviation of each component, in that order, in each channel.
     white
         (C,) variance of the white component.
+    groups
+        (Q,) group that each component is reported in.
     """
 
     exponential: Tensor
@@ -52,6 +54,7 @@ class Chain:
     period: Tensor
     amplitude: Tensor
     white: Tensor
+    groups: Tensor
 
     def reading(self, channel: Tensor) -> Tensor:
         """Return h, (D, M), of M channels; states are exponentials, first and second numbers of the others."""
@@ -212,7 +215,7 @@ class Smoother:
                 state = z.move[step - 1].forward(state)
             ahead[step] = torch.einsum("dm,dsm->sm", z.h, state)
             state = state + (z.i[step] * z.k[step])[:, None] * (y[step] - ahead[step])
-        mean, surprise = torch.empty_like(y), torch.empty_like(y)
+        mean, surprise, pull = torch.empty_like(y), torch.empty_like(y), torch.empty_like(y)
         variance, sharpness = self.spread
         r = torch.zeros_like(state)
         for step in reversed(range(len(y))):
@@ -220,11 +223,33 @@ class Smoother:
             residual = y[step] - ahead[step]
             mean[step] = ahead[step] + (1 - z.g[step]) * residual + z.g[step] * c
             surprise[step] = (residual - c) * sharpness[step]
+            pull[step] = z.i[step] * (residual - c)
             if step:
-                r = z.move[step - 1].back(r + z.h[:, None] * (z.i[step] * (residual - c)))
+                r = z.move[step - 1].back(r + z.h[:, None] * pull[step])
         spread = self._tokens(variance[:, None])[0].clamp_min(VARIANCE_FLOOR)
-        parts = (mu + self._tokens(mean), spread, self._tokens(surprise))
+        shares = torch.stack([self._tokens(share) for share in self.shares(pull)])
+        parts = (mu + self._tokens(mean), spread, self._tokens(surprise), shares)
         return Belief(*(part.to(m.dtype) for part in parts))
+
+    def shares(self, pull: Tensor) -> Tensor:
+        """Return (P, L, S, M) what each group of components adds to the mean: sum_j K_q(., j) a_j, with a = `pull`."""
+        z = self.gains
+        total = pull.new_zeros(PARTS, *pull.shape)
+        group = torch.cat([self.chain.groups, self.chain.groups[len(self.chain.exponential) :]])
+
+        def add(step: int, state: Tensor) -> None:
+            total[:, step].index_add_(0, group, z.h[:, None] * state)
+
+        state = pull.new_zeros(len(z.h), *pull.shape[1:])
+        for step in range(len(pull)):
+            state = state if not step else z.move[step - 1].forward(state)
+            state = state + z.h[:, None] * pull[step]
+            add(step, state)
+        state = torch.zeros_like(state)
+        for step in reversed(range(len(pull) - 1)):
+            state = z.move[step].back(state + z.h[:, None] * pull[step + 1])
+            add(step, state)
+        return total
 
     def predict(self, queries: Tokens, m: Tensor) -> Belief:
         """Return what is known of other tokens, (B, M), given (S, B, N) measurements of these."""
@@ -232,7 +257,7 @@ class Smoother:
         both = Smoother(self.chain, self.mean, join(self.tokens, queries), torch.cat([self.tau, nothing], -1))
         n = m.shape[-1]
         belief = both.belief(torch.cat([m, m.new_zeros(*m.shape[:-1], nothing.shape[-1])], -1))
-        return Belief(belief.mean[..., n:], belief.variance[..., n:], belief.surprise[..., n:])
+        return Belief(belief.mean[..., n:], belief.variance[..., n:], belief.surprise[..., n:], belief.parts[..., n:])
 
     def noise(self, normal: Tensor) -> Tensor:
         """Turn (S, B, N) standard normal numbers into draws from N(0, Cov[x | m]).

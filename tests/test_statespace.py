@@ -56,7 +56,7 @@ def case(request: pytest.FixtureRequest) -> tuple[GaussianModel, Tokens, Tensor,
 
 
 def assert_same(one: Belief, other: Belief, tokens: Tokens) -> None:
-    for name in ("mean", "variance", "surprise"):
+    for name in ("mean", "variance", "surprise", "parts"):
         a, b = getattr(one, name)[..., tokens.exists], getattr(other, name)[..., tokens.exists]
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
 
@@ -130,7 +130,9 @@ def local_level(white: float) -> Chain:
     """Return a slow exponential, over short spans a random walk with steps of variance 1, and white noise."""
     empty = torch.zeros(0, dtype=torch.float64)
     scale, amplitude = torch.tensor([1e4], dtype=torch.float64), torch.tensor([[0.5e4]], dtype=torch.float64).sqrt()
-    return Chain(scale, empty, empty, empty, amplitude, torch.tensor([white], dtype=torch.float64))
+    return Chain(
+            scale, empty, empty, empty, amplitude, torch.tensor([white], dtype=torch.float64), torch.tensor([0])
+        )
 
 
 @pytest.mark.parametrize("white", [0.3, 0.0])

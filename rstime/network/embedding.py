@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rstime.gaussian import Belief
+from rstime.belief import PARTS, Belief
 from rstime.tokens import Tokens
 
-FEATURES = 13
+LEVELS = 9  # features that tell the level
+SIGNS = 4 + PARTS  # features that turn with the sign of the data, last
+FEATURES = LEVELS + SIGNS
 
 
 def token_features(belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
@@ -44,7 +46,7 @@ def token_features(belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
     ]
     scaled = torch.where(gone, torch.zeros_like(m), m * torch.rsqrt(1 + t2))
     shift = torch.where(gone, torch.zeros_like(m), (m - belief.mean) * torch.rsqrt(t2 + v))
-    per_sample = [scaled, belief.mean, torch.asinh(belief.surprise), torch.asinh(shift)]
+    per_sample = [scaled, belief.mean, torch.asinh(belief.surprise), torch.asinh(shift), *belief.parts]
     shape = m.shape
     return torch.stack([*(x.expand(shape) for x in per_level), *per_sample], -1)
 

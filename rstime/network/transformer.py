@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from einops import rearrange, repeat
+from einops import repeat
 from torch import Tensor, nn
 
 from rstime.lines import Lines, by_channel, by_step, whole
 from rstime.network.attention import Attention, Places, Rotary
-from rstime.network.embedding import Embedding
+from rstime.network.embedding import SIGNS, Embedding
 from rstime.tokens import Tokens
 
 NETWORKS: dict[str, tuple[Callable[[Tokens], Lines], ...]] = {"joint": (whole,), "axial": (by_channel, by_step)}
@@ -119,7 +119,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.rotary = Rotary(config.width // config.heads, window)
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, 1)
+        self.head = nn.Linear(config.width, 1 + SIGNS)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -136,7 +136,7 @@ class Transformer(nn.Module):
             assert isinstance(layer, Layer)
             x, kept = layer.context(x, places)
             memory.layers.append(kept)
-        return self.read(x), memory
+        return self.read(x, features), memory
 
     def query(self, features: Tensor, tokens: Tokens, memory: Memory) -> Tensor:
         """Return (B, M) outputs of tokens that see the remembered context and themselves only."""
@@ -144,8 +144,13 @@ class Transformer(nn.Module):
         for layer, kept in zip(self.layers, memory.layers, strict=True):
             assert isinstance(layer, Layer)
             x = layer.query(x, places, memory.exists, kept)
-        return self.read(x)
+        return self.read(x, features)
 
-    def read(self, x: Tensor) -> Tensor:
-        """Return the (B, N) outputs, in float32."""
-        return rearrange(self.head(self.norm(x)), "b n 1 -> b n").float()  # type: ignore[no-any-return]
+    def read(self, x: Tensor, features: Tensor) -> Tensor:
+        """Return the (B, N) outputs: a shift, and gates on the features that turn with the sign of the data.
+
+        What a Gaussian prior misses is mostly a matter of weights: how much each of its components counts here. A
+        linear read-out of such a product has no gradient to start from; gates have.
+        """
+        out = self.head(self.norm(x)).float()
+        return out[..., 0] + (out[..., 1:] * features[..., -SIGNS:]).sum(-1)  # type: ignore[no-any-return]
