@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from rstime.belief import Belief, update
+from rstime.belief import PARTS, Belief, update
 from rstime.build import JOINT
 from rstime.denoiser import Denoiser
 from rstime.diffusion.levels import draw_states
@@ -67,7 +67,7 @@ def plain_loss(network: Transformer, batch: Batch, generator: torch.Generator) -
     x = tokens.take(batch.value)
     level = draw_states((len(x), 1), generator).clamp_max(80.0).expand_as(x)
     m = (x + level * torch.randn(x.shape, generator=generator))[None]
-    belief = update(Belief(torch.zeros_like(m), torch.ones_like(x), m), m, level)
+    belief = update(Belief(torch.zeros_like(m), torch.ones_like(x), m, m.new_zeros(PARTS, *m.shape)), m, level)
     out, _ = network.context(token_features(belief, m, level)[0], tokens)
     error = (belief.mean[0] - x) * belief.variance.rsqrt() + out
     return error.square()[tokens.exists].mean()

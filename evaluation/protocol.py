@@ -240,7 +240,7 @@ class _Part:
 
 
 def _part(samples: Floats, truth: Floats, levels: Sequence[float]) -> _Part:
-    quantiles = np.quantile(samples, (0.05, 0.5, 0.95, *levels), axis=0)
+    quantiles = np.quantile(samples, (0.05, 0.5, 0.95, *levels), axis=0, method="weibull")
     energy = float(scores.energy_score(samples, truth))
     return _Part(quantiles, samples.mean(0), truth, scores.crps_samples(samples, truth), energy)
 

@@ -137,7 +137,7 @@ def _kinds(study: Study) -> Iterator[tuple[str, int, list[Floats], list[Bools]]]
 
 
 def _inside(samples: Floats, truth: Floats, level: float) -> float:
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
     return scores.coverage(low, high, truth)
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from rstime.config import ModelConfig
 from rstime.denoiser import Denoiser
 from rstime.errors import ConfigError, ModelFileError
 from rstime.gaussian import GaussianModel
 from rstime.network.transformer import SIZES, Transformer
 from rstime.windows import Item, Windows
-
-if TYPE_CHECKING:
-    from rstime.model import ModelConfig
 
 JOINT = 700  # measurements a window up to which all of them are treated together
 
@@ -49,7 +48,8 @@ def build_denoiser(prior: Mapping[str, Any], config: ModelConfig, seed: int) -> 
         return Denoiser(gaussian, None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Transformer(SIZES[config.size], prior["channels"], prior["covariates"], config.window)
+        size = replace(SIZES[config.size], attention="joint" if prior["joint"] else "axial")
+        network = Transformer(size, prior["channels"], prior["covariates"], config.window)
     return Denoiser(gaussian, network)
 
 

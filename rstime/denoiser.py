@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rstime.gaussian import Belief, Conditioned, GaussianModel, update
-from rstime.network.embedding import token_features
+from rstime.network.embedding import SIGNS, token_features
 from rstime.network.transformer import Memory, Transformer
 from rstime.tokens import Tokens
 
@@ -54,25 +54,27 @@ class Denoiser(nn.Module):
         """
         with torch.no_grad():
             belief = self.prior.condition(tokens, tau).belief(m)
-        return self.correct(tokens, belief, m, tau), belief
-
-    def correct(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
-        """Add the network's correction to the prior's belief, for a cache-sized group of windows at a time."""
         if self.network is None:
-            return belief.mean
-        features, repeated = token_features(belief, m, tau).flatten(0, 1), tokens.repeat(len(m))
-        size = len(features) if torch.is_grad_enabled() else max(AT_ONCE // features.shape[1], 1)
-        groups = (slice(i, i + size) for i in range(0, len(features), size))
-        out = torch.cat([self.network.context(features[rows], repeated.rows(rows))[0] for rows in groups])
-        return belief.mean + belief.variance.sqrt() * out.reshape(m.shape)
+            return belief.mean, belief
+        features = token_features(belief, m, tau)
+        return combine(belief, features, self.gates(features, tokens)), belief
+
+    def gates(self, features: Tensor, tokens: Tokens) -> Tensor:
+        """Return the network's (S, B, N, 1 + SIGNS) outputs, computed for a cache-sized group of windows at a time."""
+        assert self.network is not None
+        rows, repeated = features.flatten(0, 1), tokens.repeat(len(features))
+        size = len(rows) if torch.is_grad_enabled() else max(AT_ONCE // rows.shape[1], 1)
+        groups = (slice(i, i + size) for i in range(0, len(rows), size))
+        gates = torch.cat([self.network.context(rows[group], repeated.rows(group))[0] for group in groups])
+        return gates.reshape(*features.shape[:3], -1)
 
     def remember(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> tuple[Tensor, Memory]:
         """Denoise a context and keep what later queries need of it."""
         if self.network is None:
             return belief.mean, Memory([], [])
-        features = token_features(belief, m, tau).flatten(0, 1)
-        out, memory = self.network.context(features, tokens.repeat(len(m)))
-        return belief.mean + belief.variance.sqrt() * out.reshape(m.shape), memory
+        features = token_features(belief, m, tau)
+        gates, memory = self.network.context(features.flatten(0, 1), tokens.repeat(len(m)))
+        return combine(belief, features, gates.reshape(*features.shape[:3], -1)), memory
 
     def answer(
         self, queries: Tokens, prediction: Belief, m: Tensor, s: Tensor, memory: Memory
@@ -93,13 +95,22 @@ class Denoiser(nn.Module):
         belief = update(prediction, m, s)
         if self.network is None:
             return belief.mean, belief
-        samples = len(m)
-        features = token_features(belief, m, s).flatten(0, 1)
-        kept = memory.repeat(samples * len(s) // len(memory.exists[0]))
-        out = self.network.query(features, queries.repeat(samples), kept)
-        return belief.mean + belief.variance.sqrt() * out.reshape(m.shape), belief
+        features = token_features(belief, m, s)
+        kept = memory.repeat(len(m) * len(s) // len(memory.exists[0]))
+        gates = self.network.query(features.flatten(0, 1), queries.repeat(len(m)), kept)
+        return combine(belief, features, gates.reshape(*features.shape[:3], -1)), belief
 
     def predict(self, factor: Conditioned, queries: Tokens, m: Tensor) -> Belief:
         """Return the prior's belief of queries given a context that the prior is conditioned on."""
         with torch.no_grad():
             return factor.predict(queries, m)
+
+
+def combine(belief: Belief, features: Tensor, gates: Tensor) -> Tensor:
+    """Return D = G + sqrt(V) F with F a shift plus gates on the features that turn with the sign of the data.
+
+    What a Gaussian prior misses is mostly a matter of weights: how much each of its components counts here. A linear
+    read-out of such a product has no gradient to start from; gates have.
+    """
+    correction = gates[..., 0] + (gates[..., 1:] * features[..., -SIGNS:]).sum(-1)
+    return belief.mean + belief.variance.sqrt() * correction

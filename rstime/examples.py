@@ -61,8 +61,8 @@ def make_example(
 
     def part(wanted: Tensor) -> tuple[Tokens, Tensor, Tensor, Tensor, Tensor]:
         tokens = pack(batch, wanted)
-        read = [tokens.take(x, fill) for x, fill in ((batch.value, 0.0), (batch.risk, math.inf), (tau, math.inf))]
-        return tokens, *read, tokens.take(noise)
+        y, risk = tokens.take(batch.value), tokens.take(batch.risk, math.inf)
+        return tokens, y, risk, tokens.take(tau, math.inf), tokens.take(noise)
 
     with torch.no_grad():
         if not apart:

@@ -48,11 +48,12 @@ def extend(series: Series, horizon: int, axis: Axis, window: float) -> tuple[Ser
                 "Give the known covariates of the whole horizon.",
             )
         rows = np.flatnonzero(steps <= end + NEAR)
-        time, known = series.time[rows], None if series.known is None else series.known[rows]
+        time, known = series.time[rows], series.known[rows]
     else:
         gap = np.arange(1, horizon + 1) * axis.step
         ahead = np.round(gap * 1e9).astype("timedelta64[ns]") if axis.calendar else gap
-        time, known = np.concatenate([series.time[: last + 1], series.time[last] + ahead]), None
+        time = np.concatenate([series.time[: last + 1], series.time[last] + ahead])
+        known = np.empty((len(time), 0))
     shape = (len(time), len(series.variables))
     value, risk = np.full(shape, np.nan), np.full(shape, np.inf)
     value[: last + 1], risk[: last + 1] = series.value[: last + 1], series.risk[: last + 1]
@@ -60,13 +61,12 @@ def extend(series: Series, horizon: int, axis: Axis, window: float) -> tuple[Ser
     asked[last + 1 :] = True
     first = int(np.searchsorted(axis.steps(time), end - max(window, horizon + window / 2) + 1 - NEAR))
     first = min(first, last)
-    rows = slice(first, None)
     kept = replace(
         series,
-        time=time[rows],
-        value=value[rows],
-        risk=risk[rows],
-        asked=asked[rows],
-        known=None if known is None else known[rows],
+        time=time[first:],
+        value=value[first:],
+        risk=risk[first:],
+        asked=asked[first:],
+        known=known[first:],
     )
     return kept, last + 1 - first

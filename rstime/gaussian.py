@@ -118,7 +118,7 @@ class GaussianModel(nn.Module):
         return self.log_white.exp().to(dtype)[tokens.channel]
 
     def parts(self, tokens: Tokens, others: Tokens) -> Tensor:
-        """Return (P, B, N, M) prior covariances between tokens and others by group of components, the white one left out.
+        """Return (P, B, N, M) prior covariances with other tokens by group of components, the white one left out.
 
         They are read from a table over lags, linearly between them. The linear interpolation of a positive definite
         sequence is positive definite: its spectrum is that of the sequence times sinc^2.

@@ -78,9 +78,9 @@ def _answer_windows(
     for b, (i, part, row) in enumerate(zip(group, parts, rows, strict=True)):
         if k > 0:
             count = int(np.searchsorted(part.steps, _boundary(spans[i], k - 1)))
-            drawn = torch.from_numpy(answers[i][:, row : row + count])
-            settled[b, :count] = torch.isfinite(drawn[0])
-            past[:, b, :count] = drawn.nan_to_num()
+            before = torch.from_numpy(answers[i][:, row : row + count])
+            settled[b, :count] = torch.isfinite(before[0])
+            past[:, b, :count] = before.nan_to_num()
     sampler = draw_joint if config.joint else draw_isolated
     known = Settled(past, settled) if k > 0 else None
     drawn = sampler(denoiser, batch, support, config, known).numpy()

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rstime.axis import DAY, Axis, duration
-from rstime.build import build_denoiser, plan_prior
+from rstime.build import build_denoiser, plan_prior, restore
+from rstime.config import ModelConfig
 from rstime.denoiser import Denoiser
 from rstime.diffusion.samplers import SAMPLERS
 from rstime.errors import ConfigError, DataError, NotFittedError, RstimeWarning
@@ -28,7 +29,6 @@ from rstime.frame import Columns, from_long
 from rstime.future import extend
 from rstime.gaussian_fit import GaussianConfig, fit_gaussian
 from rstime.inference import mean_items, sample_items
-from rstime.network.transformer import SIZES
 from rstime.posterior import SamplerConfig, exit_level
 from rstime.scaling import Scaler
 from rstime.storage import read_config, read_tensors, write_folder
@@ -38,42 +38,6 @@ from rstime.types import Batch, Posterior, Series
 from rstime.windows import Item, Windows, prepare
 
 ENTRIES = ("all", "missing", "noisy")
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What kind of model to fit.
-
-    Attributes
-    ----------
-    model
-        "diffusion", or "gaussian" for the Gaussian model alone: fast, and the baseline to beat.
-    size
-        "tiny", "small" or "base" network.
-    prior
-        "gaussian" preconditions the network by the fitted Gaussian model, "white" by EDM's scalars.
-    window
-        Length of the windows in steps: context and horizon together.
-    grid
-        Bins of time ("1h"), or None to leave stamps as they are.
-    """
-
-    model: str = "diffusion"
-    size: str = "small"
-    prior: str = "gaussian"
-    window: float = 48.0
-    grid: str | float | None = None
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("model", self.model, ("diffusion", "gaussian")),
-            ("size", self.size, tuple(SIZES)),
-            ("prior", self.prior, ("gaussian", "white")),
-        ):
-            if value not in known:
-                raise ConfigError(name, f"{value!r} is unknown", f"Choose one of {', '.join(known)}.")
-        if not self.window >= 2:
-            raise ConfigError("window", f"{self.window} steps", "A window needs at least 2 steps.")
 
 
 class RiskDiffusion:
@@ -309,7 +273,7 @@ class RiskDiffusion:
         known: pd.DataFrame | None = None,
     ) -> list[Posterior]:
         """Return the posterior mean of the asked entries, as a Posterior of one sample, from one pass a window."""
-        scaler, axis, denoiser = self._fitted()
+        denoiser = self._fitted()[2]
         series = self._read(data, static, known)
         means = mean_items(denoiser, self._prepare(series), self.config.window)
         return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
@@ -317,7 +281,7 @@ class RiskDiffusion:
     def sample(self, count: int, *, seed: int = 0, evaluations: int = 13) -> list[Posterior]:
         """Generate whole windows of the clean signal, unconditionally: one Posterior of `count` samples."""
         scaler, axis, _ = self._fitted()
-        length = int(round(self.config.window))
+        length = round(self.config.window)
         scale = axis.step * 1e9
         stamps = (
             (np.arange(length) * scale).astype("int64").view("datetime64[ns]")
@@ -428,8 +392,6 @@ class RiskDiffusion:
         ModelFileError
             If the folder is not a model, or its weights are not what its settings say.
         """
-        from rstime.build import restore
-
         config = read_config(Path(path))
         with restore(Path(path)):
             settings = ModelConfig(**config["model"])
@@ -466,7 +428,8 @@ class RiskDiffusion:
         return series
 
     def _prepare(self, series: Sequence[Series]) -> list[Item]:
-        assert self._scaler is not None and self._axis is not None
+        assert self._scaler is not None
+        assert self._axis is not None
         return [prepare(self._scaler.scale_series(one), self._axis) for one in series]
 
 
@@ -492,7 +455,7 @@ def horizon_steps(horizon: int | str, axis: Axis) -> int:
         raise ConfigError("horizon", f"{horizon!r} where stamps are numbers", "Give a number of steps.")
     if not (math.isfinite(steps) and steps >= 1 and abs(steps - round(steps)) < 1e-6):
         raise ConfigError("horizon", f"{horizon!r} is {steps:g} steps", "Give a whole number of steps, at least 1.")
-    return int(round(steps))
+    return round(steps)
 
 
 def _ask(series: Series, entries: str) -> Series:
@@ -507,15 +470,8 @@ def _ask(series: Series, entries: str) -> Series:
 def _rows(posterior: Posterior, first: int) -> Posterior:
     """Keep the stamps of a posterior from `first` on."""
     one = posterior.series
-    known = None if one.known is None else one.known[first:]
-    kept = replace(
-        one,
-        time=one.time[first:],
-        value=one.value[first:],
-        risk=one.risk[first:],
-        asked=None if one.asked is None else one.asked[first:],
-        known=known,
-    )
+    fields = ("time", "value", "risk", "asked", "known")
+    kept = replace(one, **{name: getattr(one, name)[first:] for name in fields})
     return Posterior(kept, posterior.samples[:, first:])
 
 

@@ -29,9 +29,10 @@ def autocovariance(batches: Sequence[Batch], lags: int) -> tuple[Floats, Floats,
     Times are taken to the nearest step; entries with risk above twice the sd of the data are left out.
     """
     grids = [_on_grid(batch) for batch in batches]
-    seen = sum(m.sum((0, 1)) for _, _, m in grids)
-    mean = sum((y * m).sum((0, 1)) for y, _, m in grids) / seen.clamp_min(1)
-    power = sum((((y - mean).square() - r.square()) * m).sum((0, 1)) for y, r, m in grids) / seen.clamp_min(1)
+    seen = torch.stack([m.sum((0, 1)) for _, _, m in grids]).sum(0).clamp_min(1)
+    mean = torch.stack([(y * m).sum((0, 1)) for y, _, m in grids]).sum(0) / seen
+    squares = [(((y - mean).square() - r.square()) * m).sum((0, 1)) for y, r, m in grids]
+    power = torch.stack(squares).sum(0) / seen
     variance = power.clamp_min(0.05)
     total, pairs = torch.zeros(lags), torch.zeros(lags)
     for y, r, m in grids:
@@ -92,7 +93,9 @@ def start_from_moments(model: GaussianModel, batches: Sequence[Batch], window: f
 
 def peaks(periods: Floats, weight: Floats, count: int) -> tuple[Floats, Floats]:
     """Return the heaviest `count` periods and their weights, each with its neighbours within a tenth added."""
-    left, chosen, shares = weight.copy(), [], []
+    left = weight.copy()
+    chosen: list[float] = []
+    shares: list[float] = []
     for _ in range(count):
         top = int(left.argmax()) if left.max() > 0 else int(len(periods) * (len(chosen) + 0.5) / count)
         near: NDArray[np.bool_] = np.abs(np.log(periods / periods[top])) < 0.1

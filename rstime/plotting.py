@@ -229,7 +229,8 @@ def _time_axis(panels: Sequence[Axes], series: Series, columns: int) -> None:
 
 def _draw_bands(axes: Axes, posterior: Posterior, column: int) -> None:
     time = posterior.series.time
-    q05, q25, q50, q75, q95 = np.quantile(posterior.samples[:, :, column], (0.05, 0.25, 0.5, 0.75, 0.95), axis=0)
+    samples = posterior.samples[:, :, column]
+    q05, q25, q50, q75, q95 = np.quantile(samples, (0.05, 0.25, 0.5, 0.75, 0.95), axis=0, method="weibull")
     axes.fill_between(time, q05, q95, color=BAND90, linewidth=0, label="90 % band")
     axes.fill_between(time, q25, q75, color=BAND50, linewidth=0, label="50 % band")
     axes.plot(time, q50, color=MEDIAN, linewidth=1.4, label="median")

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rstime.denoiser import Denoiser
+from rstime.denoiser import Denoiser, combine
 from rstime.diffusion.levels import fuse
 from rstime.diffusion.noise import keyed_normal
 from rstime.diffusion.samplers import SAMPLERS, SMALLEST_LEVEL, default_levels
+from rstime.network.embedding import token_features
 from rstime.tokens import Tokens, pack
 from rstime.types import Batch
 
+STILL = 0.5  # sd: a channel whose smallest training risk is larger does not move
 HELD = math.sqrt(2)  # a measurement of risk below HELD x support is held at its risk, not fused
+HOLD = 2  # levels for which the gates of the network are held
 EXIT, SETTLE, PATH = 0, 1, 2  # uses of noise: the last draw, settled entries, and the steps of the path from here on
 
 
@@ -59,13 +62,23 @@ class Settled:
     where: Tensor
 
 
+def movable(support: Tensor) -> Tensor:
+    """Return which channels take part in the path, (C,): those that training supports well enough.
+
+    One channel of noisy measurements must not end the path of the others early. Its entries stay out of the state
+    (missing ones absent, measured ones held) and are drawn at the exit, given all the others.
+    """
+    moves = support <= STILL
+    return moves if moves.any() else torch.ones_like(moves)
+
+
 def exit_level(support: Tensor) -> float:
-    """Return the state level at which sampling stops: the lowest that training could teach, in every channel.
+    """Return the state level at which sampling stops: the lowest that training could teach in every moving channel.
 
     A missing entry is supported down to its channel's smallest training risk f, a measurement of risk r down to
     f / sqrt(1 - f^2 / r^2), which is at most sqrt(2) f for r >= sqrt(2) f; closer ones are held at (y, r).
     """
-    return max(SMALLEST_LEVEL, HELD * float(support.max()))
+    return max(SMALLEST_LEVEL, HELD * float(support[movable(support)].max()))
 
 
 def draw_joint(
@@ -74,8 +87,9 @@ def draw_joint(
     """Draw joint samples of the clean signal at the asked and the measured entries of each window.
 
     Missing entries move with the state x(s); measurements are fused with it, or held at (y, r) where they are not
-    asked for or not supported below their risk. At the exit level all are drawn from N(D(m, tau), Cov[x | m]) with the
-    Gaussian model's covariance. The Gaussian model alone exits at s = inf, exactly.
+    asked for or not supported below their risk; channels that are hardly supported at all stay out of the state. At
+    the exit level all are drawn from N(D(m, tau), Cov[x | m]) with the Gaussian model's covariance. The Gaussian model
+    alone exits at s = inf, exactly.
 
     Parameters
     ----------
@@ -104,28 +118,50 @@ def draw_joint(
         done = tokens.take(settled.where, False)
         y = torch.where(done, tokens.take(settled.value) + floor * normal(SETTLE), y)
         risk, moving = torch.where(done, floor, risk), moving & ~done
-    held = torch.isfinite(risk) & (~moving | (risk <= HELD * floor))
+    still = ~movable(support)[tokens.channel] | (torch.isfinite(risk) & (~moving | (risk <= HELD * floor)))
 
     def inputs(state: Tensor, s: float) -> tuple[Tensor, Tensor]:
-        return fuse(state, torch.full_like(risk, s).masked_fill(held, math.inf), y, risk)
+        return fuse(state, torch.full_like(risk, s).masked_fill(still, math.inf), y, risk)
 
     stop = exit_level(support) if denoiser.network is not None else math.inf
     x = normal(PATH)
     if stop < math.inf:
-        sample = SAMPLERS[config.sampler]
+        step = Denoise(denoiser, tokens, inputs, alike=settled is None)
         levels = default_levels(config.evaluations, stop)
-        alike = settled is None  # without a state, all samples see the same
-
-        def denoise(state: Tensor, s: float) -> Tensor:
-            m, tau = inputs(state, s)
-            m = m[:1] if math.isinf(s) and alike else m
-            return denoiser(tokens, m, tau)[0].expand_as(state)
-
-        x = sample(denoise, x, levels, lambda k: normal(PATH + 1 + k))
+        x = SAMPLERS[config.sampler](step, x, levels, lambda k: normal(PATH + 1 + k))
     m, tau = inputs(x, stop)
     spread = denoiser.prior.condition(tokens.double(), tau.double()).noise(normal(EXIT).double())
     x = denoiser(tokens, m.expand_as(x), tau)[0] + spread.to(x.dtype)
     return tokens.put(torch.where(risk == 0, y, x), x.new_zeros(len(x), *batch.risk.shape))
+
+
+class Denoise:
+    """E[x | x(s), measurements] along a path: the prior anew at every level, the network at every second one.
+
+    The prior carries what changes fast with the level; the gates of the network change slowly and are held between.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        tokens: Tokens,
+        inputs: Callable[[Tensor, float], tuple[Tensor, Tensor]],
+        alike: bool,
+    ):
+        self.denoiser, self.tokens, self.inputs, self.alike = denoiser, tokens, inputs, alike
+        self.calls = 0
+        self.gates: Tensor | None = None
+
+    def __call__(self, state: Tensor, s: float) -> Tensor:
+        """Return D for (S, B, N) states; without a state (s = inf) all samples that see the same are one."""
+        m, tau = self.inputs(state, s)
+        m = m[:1] if math.isinf(s) and self.alike else m
+        belief = self.denoiser.prior.condition(self.tokens, tau).belief(m)
+        features = token_features(belief, m, tau)
+        if self.gates is None or self.calls % HOLD == 0:
+            self.gates = self.denoiser.gates(features, self.tokens)
+        self.calls += 1
+        return combine(belief, features, self.gates).expand_as(state)
 
 
 def draw_isolated(

@@ -81,7 +81,7 @@ def weighted_quantile_loss(quantiles: ArrayLike, truth: ArrayLike, levels: Seque
 
 def crps_quantile(samples: ArrayLike, truth: ArrayLike, levels: Sequence[float] = LEVELS) -> float:
     """Relative CRPS by quantiles: `weighted_quantile_loss` of the quantiles of (S, ...) samples."""
-    return weighted_quantile_loss(np.quantile(np.asarray(samples), levels, axis=0), truth, levels)
+    return weighted_quantile_loss(np.quantile(np.asarray(samples), levels, axis=0, method="weibull"), truth, levels)
 
 
 def crps_samples(samples: ArrayLike, truth: ArrayLike, fair: bool = True) -> Floats:

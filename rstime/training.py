@@ -1,11 +1,11 @@
-"""The training loop: AdamW, warm-up and decay, moving average, validation, a budget in steps or minutes, checkpoints."""
+"""The training loop: AdamW, warm-up and decay, moving average, validation, a budget, checkpoints."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from rstime.denoiser import Denoiser
 from rstime.errors import ModelFileError
 from rstime.examples import Example, example_loss
+from rstime.network.transformer import Transformer
 from rstime.storage import read_config, read_tensors, write_folder
-
 
 PARTS = ("now", "average", "best", "adam")
 
@@ -82,7 +82,7 @@ class Run:
 class Average:
     """Exponential moving average of a network's weights, faster while young."""
 
-    def __init__(self, network: nn.Module, decay: float):
+    def __init__(self, network: Transformer, decay: float):
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self.decay = decay
 
@@ -101,7 +101,7 @@ def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - config.warmup) / max(steps - config.warmup, 1)))
 
 
-def prefetch(make: Callable[[int], Example], first: int) -> Iterator[Example]:
+def prefetch(make: Callable[[int], Example], first: int) -> Generator[Example, None, None]:
     """Make examples one step ahead, in another thread; endless."""
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(make, first)

@@ -186,8 +186,11 @@ class Posterior:
         return self.quantile(0.5)
 
     def quantile(self, level: float | Sequence[float]) -> Floats:
-        """Quantiles of each entry, (T, C) for one level and (L, T, C) for a sequence of L levels."""
-        return np.asarray(np.quantile(self.samples, level, axis=0), dtype=np.float64)
+        """Quantiles of each entry, (T, C) for one level and (L, T, C) for a sequence of L levels.
+
+        Rank / (S + 1) of the S samples: bands of a calibrated model then hold their share for any S.
+        """
+        return np.asarray(np.quantile(self.samples, level, axis=0, method="weibull"), dtype=np.float64)
 
     def interval(self, coverage: float = 0.9) -> tuple[Floats, Floats]:
         """Lower and upper end, each (T, C), of the central interval that holds the clean value with this chance."""

@@ -31,7 +31,7 @@ FRAMES = {"cells", "answers", "covariates", "frame"}
 WINDOWS = {"axis", "scaling", "windows"}
 PRIOR = {"tokens", "lines", "belief", "statespace", "gaussian"}
 TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "posterior"}
-FITTING = {"examples", "training", "storage", "scores", "inference", "build", "support", "future"}
+FITTING = {"examples", "training", "storage", "scores", "inference", "build", "support", "future", "config"}
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
 ALLOWED: dict[str, set[str]] = {
@@ -67,7 +67,8 @@ ALLOWED: dict[str, set[str]] = {
     "examples": BASE | WINDOWS | TENSORS,
     "training": BASE | WINDOWS | TENSORS | {"examples", "storage", "scores"},
     "inference": BASE | WINDOWS | TENSORS,
-    "build": BASE | WINDOWS | TENSORS | {"storage"},
+    "config": {"errors", "network"},
+    "build": BASE | WINDOWS | TENSORS | {"storage", "config"},
     "model": MODEL,
     # faces
     "gluonts": MODEL,

@@ -100,7 +100,7 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """F_theta: one number per token, zero before training.
+    """F_theta: a shift and gates for each token, zero before training.
 
     Parameters
     ----------
@@ -129,28 +129,23 @@ class Transformer(nn.Module):
         return [Places(one, self.rotary(one.put(tokens.time))) for one in lines]
 
     def context(self, features: Tensor, tokens: Tokens) -> tuple[Tensor, Memory]:
-        """Return (B, N) outputs of tokens that all see each other, and what later queries need of them."""
+        """Return (B, N, 1 + SIGNS) outputs of tokens that all see each other, and what later queries need of them."""
         x, places = self.embedding(features, tokens), self.places(tokens)
         memory = Memory([], [along.lines.exists for along in places])
         for layer in self.layers:
             assert isinstance(layer, Layer)
             x, kept = layer.context(x, places)
             memory.layers.append(kept)
-        return self.read(x, features), memory
+        return self.read(x), memory
 
     def query(self, features: Tensor, tokens: Tokens, memory: Memory) -> Tensor:
-        """Return (B, M) outputs of tokens that see the remembered context and themselves only."""
+        """Return (B, M, 1 + SIGNS) outputs of tokens that see the remembered context and themselves only."""
         x, places = self.embedding(features, tokens), self.places(tokens)
         for layer, kept in zip(self.layers, memory.layers, strict=True):
             assert isinstance(layer, Layer)
             x = layer.query(x, places, memory.exists, kept)
-        return self.read(x, features)
+        return self.read(x)
 
-    def read(self, x: Tensor, features: Tensor) -> Tensor:
-        """Return the (B, N) outputs: a shift, and gates on the features that turn with the sign of the data.
-
-        What a Gaussian prior misses is mostly a matter of weights: how much each of its components counts here. A
-        linear read-out of such a product has no gradient to start from; gates have.
-        """
-        out = self.head(self.norm(x)).float()
-        return out[..., 0] + (out[..., 1:] * features[..., -SIGNS:]).sum(-1)  # type: ignore[no-any-return]
+    def read(self, x: Tensor) -> Tensor:
+        """Return the (B, N, 1 + SIGNS) outputs, in float32."""
+        return self.head(self.norm(x)).float()  # type: ignore[no-any-return]

@@ -63,7 +63,7 @@ def reference(network: Transformer, features: Tensor, tokens: Tokens, context: T
             p = scores.masked_fill(~visible[:, None], -torch.inf).softmax(-1)
             x = x + attention.out((p @ v).permute(0, 2, 1, 3).flatten(2))
         x = x + layer.feed_forward(x)
-    return network.read(x, features)
+    return network.read(x)
 
 
 @networks
