@@ -29,14 +29,23 @@ def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig) -> 
     dict
         Arguments of GaussianModel, as plain numbers.
     """
-    batch = windows.draw(32, np.random.default_rng(0))
-    entries = float(torch.isfinite(batch.risk).flatten(1).sum(-1).float().quantile(0.9))
     return {
         "channels": items[0].value.shape[1],
         "covariates": items[0].covariates.shape[1],
         "window": config.window,
-        "joint": entries <= JOINT,
+        "joint": measurements(windows, 0.9) <= JOINT,
     }
+
+
+def batch_size(windows: Windows) -> int:
+    """Return how many windows make a training step of a few thousand measurements."""
+    return round(min(max(4096 / max(measurements(windows, 0.5), 1.0), 8), 96))
+
+
+def measurements(windows: Windows, quantile: float) -> float:
+    """Return a quantile of the number of measurements in a window."""
+    batch = windows.draw(64, np.random.default_rng(0))
+    return float(torch.isfinite(batch.risk).flatten(1).sum(-1).float().quantile(quantile))
 
 
 def build_denoiser(prior: Mapping[str, Any], config: ModelConfig, seed: int) -> Denoiser:

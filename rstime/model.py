@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rstime.axis import DAY, Axis, duration
-from rstime.build import build_denoiser, plan_prior, restore
+from rstime.build import batch_size, build_denoiser, plan_prior, restore
 from rstime.config import ModelConfig
 from rstime.denoiser import Denoiser
 from rstime.diffusion.samplers import SAMPLERS
@@ -169,7 +169,7 @@ class RiskDiffusion:
         progress: bool,
         checkpoint: str | Path | None,
     ) -> None:
-        config = self.training
+        config = replace(self.training, batch=self.training.batch or batch_size(windows))
         denoiser.to(device)
         learn, check = _draws(windows, config.batch, seed, 3), _draws(held, 2 * config.batch, seed, 4)
 

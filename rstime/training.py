@@ -29,7 +29,7 @@ class TrainingConfig:
     Attributes
     ----------
     batch
-        Windows a step.
+        Windows a step; 0 for as many as hold 4096 measurements, 8 to 96.
     learning_rate, warmup, weight_decay, clip
         AdamW, linear warm-up in steps, largest gradient norm.
     ema
@@ -44,8 +44,8 @@ class TrainingConfig:
         Validations without improvement before stopping early; 0 for never.
     """
 
-    batch: int = 16
-    learning_rate: float = 2e-3
+    batch: int = 0
+    learning_rate: float = 4e-3
     warmup: int = 100
     weight_decay: float = 1e-2
     clip: float = 1.0

@@ -34,11 +34,10 @@ def fuse(x: Tensor, s: Tensor | float, y: Tensor, r: Tensor) -> tuple[Tensor, Te
     -------
     m, tau
         The sufficient statistic of each entry, shaped like x, and its level, shaped like r and s.
-        r = inf gives (x, s), s = inf gives (y, r), r = 0 gives (y, 0), and both infinite give (0, inf): the entry is absent.
+        r = inf gives (x, s), s = inf gives (y, r), r = 0 gives (y, 0), and both infinite give (0, inf): absent.
     """
     level = torch.as_tensor(s, dtype=r.dtype, device=r.device)
-    shape = torch.broadcast_shapes(level.shape, r.shape)
-    level, risk = level.expand(shape), r.expand(shape)
+    level, risk = level + torch.zeros_like(r), r + torch.zeros_like(level)
     unmeasured, unstarted = torch.isinf(risk), torch.isinf(level)
     r2 = risk.masked_fill(unmeasured, 1.0).square()
     s2 = level.masked_fill(unstarted, 1.0).square()
