@@ -39,14 +39,13 @@ def fuse(x: Tensor, s: Tensor | float, y: Tensor, r: Tensor) -> tuple[Tensor, Te
     level = torch.as_tensor(s, dtype=r.dtype, device=r.device)
     level, risk = level + torch.zeros_like(r), r + torch.zeros_like(level)
     unmeasured, unstarted = torch.isinf(risk), torch.isinf(level)
-    r2 = risk.masked_fill(unmeasured, 1.0).square()
-    s2 = level.masked_fill(unstarted, 1.0).square()
-    share = (r2 / (r2 + s2).clamp_min(torch.finfo(r.dtype).tiny)).masked_fill(unmeasured, 1.0)
-    share = share.masked_fill(unstarted & ~unmeasured, 0.0)  # of the state; the rest is the measurement's
-    absent = unmeasured & unstarted
-    m = torch.where(share > 0, share * x, 0.0) + torch.where(share < 1, (1 - share) * y, 0.0)
-    tau = torch.where(unmeasured, level, torch.sqrt(1 - share) * risk.masked_fill(unmeasured, 0.0))
-    return m.masked_fill(absent, 0.0), tau
+    either = unmeasured | unstarted
+    a, b = risk.masked_fill(unmeasured, 1.0), level.masked_fill(unstarted, 1.0).clamp_min(torch.finfo(r.dtype).tiny)
+    both = torch.hypot(a, b)  # ratios to it neither overflow nor cancel
+    state = (a / both).square().masked_fill(either, 0.0).masked_fill(unmeasured & ~unstarted, 1.0)  # share of x(s)
+    measured = (b / both).square().masked_fill(either, 0.0).masked_fill(unstarted & ~unmeasured, 1.0)  # share of y
+    m = torch.where(state > 0, state * x, 0.0) + torch.where(measured > 0, measured * y, 0.0)
+    return m, torch.minimum(risk, level) * (torch.maximum(a, b) / both).masked_fill(either, 1.0)
 
 
 def unfuse_level(r: Tensor, floor: Tensor) -> Tensor:
@@ -92,7 +91,8 @@ def draw_levels(
     Returns
     -------
     tau, s
-        (B, T, C) levels, tau >= risk where the entry exists, and the state levels behind them.
+        (B, T, C) levels, tau >= risk where the entry exists, inf elsewhere; the state levels behind them, (B, 1, 1) if
+        a window shares one.
     """
     window = (len(risk), 1, 1)
     s = draw_states(tuple(risk.shape) if isolated else window, generator)
