@@ -360,6 +360,15 @@ class RiskDiffusion:
             }
         )
 
+    def baseline(self) -> RiskDiffusion:
+        """Return the Gaussian model that the network started from, as a model of its own: the baseline to beat."""
+        scaler, axis, denoiser = self._fitted()
+        other = RiskDiffusion(**{**asdict(self.config), "model": "gaussian"}, transforms=self.transforms)
+        other.columns, other._scaler, other._axis = self.columns, scaler, axis
+        other._floor, other._counts, other._prior = self._floor, self._counts, self._prior
+        other._denoiser = Denoiser(denoiser.prior, None)
+        return other
+
     def _fitted(self) -> tuple[Scaler, Axis, Denoiser]:
         if self._scaler is None or self._axis is None or self._denoiser is None:
             raise NotFittedError("model", "not fitted", "Call fit() or load() first.")

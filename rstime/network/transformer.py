@@ -60,8 +60,8 @@ class NetworkConfig:
 
 SIZES = {
     "tiny": NetworkConfig(32, 1, 2),
-    "small": NetworkConfig(64, 2, 4),
-    "base": NetworkConfig(128, 4, 6),
+    "small": NetworkConfig(64, 2, 3),
+    "base": NetworkConfig(128, 4, 4),
 }
 
 
