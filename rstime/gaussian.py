@@ -75,7 +75,7 @@ class GaussianModel(nn.Module):
         self.log_own = nn.Parameter((0.9 * share)[:, None].expand(q, channels).log().clone())
         self.log_white = nn.Parameter(torch.full((channels,), math.log(0.05)))
         self.weight = nn.Parameter(torch.zeros(1 + covariates, channels))
-        self._table: Tensor | None = None
+        self._table: tuple[int, Tensor] | None = None  # with the versions of the parameters it was made from
         self.double()
 
     def whiten(self, variance: float = 1.0) -> None:
@@ -127,18 +127,26 @@ class GaussianModel(nn.Module):
         if self.loading.requires_grad:
             each = self.coregionalisation().to(lag.dtype).flatten(1)[:, pairs] * self.correlations(lag)
             return each.new_zeros(PARTS, *lag.shape).index_add(0, self.groups, each)
-        last = int(lag.max() / LAG_STEP) + 2 if lag.numel() else 2
-        table = self._table
-        if table is None or table.shape[-1] < last or table.dtype != lag.dtype or table.device != lag.device:
-            rho = self.correlations(torch.arange(last, dtype=lag.dtype, device=lag.device) * LAG_STEP)
-            each = torch.einsum("qcd,ql->qcdl", self.coregionalisation().to(lag.dtype), rho)
-            self._table = table = each.new_zeros(PARTS, *each.shape[1:]).index_add_(0, self.groups.to(lag.device), each)
+        table = self._tabulated(int(lag.max() / LAG_STEP) + 2 if lag.numel() else 2, lag)
         place = lag / LAG_STEP
         low = place.long()
         index, rest = pairs * table.shape[-1] + low, place - low
         flat = table.flatten(1)
         k = flat[:, index]
         return torch.lerp(k, flat[:, index + 1], rest) if rest.any() else k
+
+    def _tabulated(self, length: int, like: Tensor) -> Tensor:
+        """Return a (P, C, C, L) table over at least `length` lags, kept until the parameters change."""
+        version = sum(p._version for p in self.parameters())
+        if self._table is not None and self._table[0] == version:
+            table = self._table[1]
+            if table.shape[-1] >= length and table.dtype == like.dtype and table.device == like.device:
+                return table
+        rho = self.correlations(torch.arange(length, dtype=like.dtype, device=like.device) * LAG_STEP)
+        each = torch.einsum("qcd,ql->qcdl", self.coregionalisation().to(like.dtype), rho)
+        table = each.new_zeros(PARTS, *each.shape[1:]).index_add_(0, self.groups.to(like.device), each)
+        self._table = version, table
+        return table
 
     @property
     def groups(self) -> Tensor:
