@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,26 +14,25 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from rstime.axis import DAY, Axis, duration
-from rstime.build import batch_size, build_denoiser, plan_prior, restore
+from rstime.axis import Axis, duration
+from rstime.build import build_denoiser, restore
 from rstime.config import ModelConfig
 from rstime.denoiser import Denoiser
 from rstime.diffusion.samplers import SAMPLERS
 from rstime.errors import ConfigError, DataError, NotFittedError, RstimeWarning
-from rstime.examples import make_example
+from rstime.fitting import Fitting, find_device, split
 from rstime.frame import Columns, from_long
 from rstime.future import extend
-from rstime.gaussian_fit import GaussianConfig, fit_gaussian
+from rstime.gaussian_fit import GaussianConfig
 from rstime.inference import mean_items, sample_items
 from rstime.posterior import SamplerConfig, exit_level
 from rstime.scaling import Scaler
 from rstime.storage import read_config, read_tensors, write_folder
 from rstime.support import smallest_risks
-from rstime.training import Run, Trainer, TrainingConfig
-from rstime.types import Batch, Posterior, Series
-from rstime.windows import Item, Windows, prepare
+from rstime.training import Run, TrainingConfig
+from rstime.types import Posterior, Series
+from rstime.windows import Item, prepare
 
 ENTRIES = ("all", "missing", "noisy")
 
@@ -139,56 +136,12 @@ class RiskDiffusion:
         self._axis = Axis.fit(series, self.config.grid)
         items = self._prepare(series)
         learn, check = split(items, self.config.window) if held_out is None else (items, self._prepare(held_out))
-        self._floor, self._counts = smallest_risks(items, len(self.variables))
-        windows, held = Windows(learn, self.config.window), Windows(check or learn, self.config.window)
-        self._prior = plan_prior(items, windows, self.config)
-        denoiser = build_denoiser(self._prior, self.config, seed)
-        self._denoiser = denoiser
-        if self.config.prior == "gaussian":
-            bar = _Bar("Gaussian model", progress)
-            alone = self.config.model == "gaussian" and steps is not None
-            config = replace(self.gaussian, steps=steps or 0) if alone else self.gaussian
-            day = DAY / self._axis.step if self._axis.calendar else 0.0
-            draws = _draws(windows, config.batch, seed, 1), _draws(held, 32, seed, 2)
-            fit_gaussian(denoiser.prior, *draws, seed, self.config.window, day, config, bar)
-            bar.close()
-        if denoiser.network is not None:
-            left = max_minutes - (time.monotonic() - began) / 60
-            self._train(denoiser, windows, held, steps, left, _device(device), seed, progress, checkpoint)
-        return self
-
-    def _train(
-        self,
-        denoiser: Denoiser,
-        windows: Windows,
-        held: Windows,
-        steps: int | None,
-        minutes: float,
-        device: torch.device,
-        seed: int,
-        progress: bool,
-        checkpoint: str | Path | None,
-    ) -> None:
-        config = replace(self.training, batch=self.training.batch or batch_size(windows))
-        denoiser.to(device)
-        learn, check = _draws(windows, config.batch, seed, 3), _draws(held, 2 * config.batch, seed, 4)
-
-        def make(step: int) -> Any:
-            generator = torch.Generator().manual_seed(_mixed(seed, 5, step))
-            return make_example(denoiser, learn(step), generator, config.isolated, config.patterns)
-
-        validation = []
-        for i in range(config.validation_batches):
-            generator = torch.Generator().manual_seed(_mixed(seed, 6, i))
-            apart = float(i % 2) if 0 < config.isolated < 1 else config.isolated
-            validation.append(make_example(denoiser, check(i), generator, apart, config.patterns))
-        bar = _Bar("network", progress)
-        identity = hashlib.sha256(repr((self.config, config, seed, self._prior)).encode()).hexdigest()
+        fitting = Fitting(self.config, self.training, self.gaussian, steps, began + 60 * max_minutes, seed, progress)
         place = None if checkpoint is None else Path(checkpoint)
-        trainer = Trainer(denoiser, make, validation, config, place, identity, bar.training)
-        self.run = trainer.train(steps, max(minutes, 0.05))
-        bar.close()
-        denoiser.cpu()
+        fitted = fitting.fit(learn, check, self._axis, find_device(device), place)
+        self._denoiser, self._prior, self.run = fitted
+        self._floor, self._counts = smallest_risks(items, len(self.variables))
+        return self
 
     # ---- answers -------------------------------------------------------------------------------------------------
 
@@ -442,21 +395,6 @@ class RiskDiffusion:
         return [prepare(self._scaler.scale_series(one), self._axis) for one in series]
 
 
-def split(items: Sequence[Item], window: float) -> tuple[list[Item], list[Item]]:
-    """Hold out every tenth item, or the last eighth of each where there are fewer than ten."""
-    if len(items) >= 10:
-        return [x for i, x in enumerate(items) if i % 10 != 9], list(items[9::10])
-    learn, check = [], []
-    for item in items:
-        cut = len(item) - len(item) // 8
-        tail = item.rows(slice(cut, None))
-        if len(item) and item.steps[-1] - item.steps[cut - 1] >= window and np.isfinite(tail.risk).any():
-            check.append(tail)
-            item = item.rows(slice(0, cut))
-        learn.append(item)
-    return learn, check
-
-
 def horizon_steps(horizon: int | str, axis: Axis) -> int:
     """Return the horizon as a positive number of steps."""
     steps = duration(horizon) / axis.step if isinstance(horizon, str) else float(horizon)
@@ -482,48 +420,3 @@ def _rows(posterior: Posterior, first: int) -> Posterior:
     fields = ("time", "value", "risk", "asked", "known")
     kept = replace(one, **{name: getattr(one, name)[first:] for name in fields})
     return Posterior(kept, posterior.samples[:, first:])
-
-
-def _mixed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
-def _draws(windows: Windows, count: int, seed: int, stream: int) -> Any:
-    def draw(step: int) -> Batch:
-        return windows.draw(count, np.random.default_rng([seed, stream, step % (1 << 32)]))
-
-    return draw
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError("device", f"{name!r} cannot be used", 'Choose "auto" or "cpu".') from error
-    return device
-
-
-class _Bar:
-    """A progress bar with loss and time left."""
-
-    def __init__(self, title: str, show: bool):
-        self.bar = tqdm(desc=title, disable=not show, file=sys.stderr, unit="step", mininterval=1.0)
-
-    def __call__(self, step: int, steps: int, score: float) -> None:
-        self._move(step, steps, {"held-out nats": f"{score:.3f}"})
-
-    def training(self, run: Run, loss: float) -> None:
-        best = "" if math.isinf(run.best) else f"{run.best:.4f}"
-        self._move(run.steps, run.planned, {"loss": f"{loss:.3f}", "held-out": best})
-
-    def _move(self, step: int, steps: int, told: dict[str, str]) -> None:
-        if steps and self.bar.total != steps:
-            self.bar.total = steps
-        self.bar.set_postfix(told, refresh=False)
-        self.bar.update(step - self.bar.n)
-
-    def close(self) -> None:
-        self.bar.close()

@@ -31,7 +31,7 @@ FRAMES = {"cells", "answers", "covariates", "frame"}
 WINDOWS = {"axis", "scaling", "windows"}
 PRIOR = {"tokens", "lines", "belief", "statespace", "gaussian"}
 TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "posterior"}
-FITTING = {"examples", "training", "storage", "scores", "inference", "build", "support", "future", "config"}
+FITTING = {"examples", "training", "storage", "scores", "inference", "build", "support", "future", "config", "progress", "fitting"}
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
 ALLOWED: dict[str, set[str]] = {
@@ -68,6 +68,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": BASE | WINDOWS | TENSORS | {"examples", "storage", "scores"},
     "inference": BASE | WINDOWS | TENSORS,
     "config": {"errors", "network"},
+    "progress": {"training"},
+    "fitting": BASE | WINDOWS | TENSORS | FITTING,
     "build": BASE | WINDOWS | TENSORS | {"storage", "config"},
     "model": MODEL,
     # faces
