@@ -65,8 +65,12 @@ class Denoiser(nn.Module):
             belief = self.prior.condition(tokens, tau).belief(m)
         if self.network is None:
             return belief.mean, belief
-        features = token_features(belief, m, tau)
+        features = self.features(belief, m, tau)
         return combine(belief, features, self.gates(features, tokens)), belief
+
+    def features(self, belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
+        """Return what the network is told of each entry, (S, B, N, FEATURES)."""
+        return token_features(belief, m, tau)
 
     def gates(self, features: Tensor, tokens: Tokens) -> Tensor:
         """Return the network's (S, B, N, 1 + SIGNS) outputs, computed for a cache-sized group of windows at a time."""
@@ -83,7 +87,7 @@ class Denoiser(nn.Module):
         """Denoise a context and keep what later queries need of it."""
         if self.network is None:
             return belief.mean, Memory([], [])
-        features = token_features(belief, m, tau)
+        features = self.features(belief, m, tau)
         gates, memory = self.network.context(features.flatten(0, 1), tokens.repeat(len(m)))
         return combine(belief, features, gates.reshape(*features.shape[:3], -1)), memory
 
@@ -106,7 +110,7 @@ class Denoiser(nn.Module):
         belief = update(prediction, m, s)
         if self.network is None:
             return belief.mean, belief
-        features = token_features(belief, m, s)
+        features = self.features(belief, m, s)
         kept = memory.repeat(len(m) * len(s) // len(memory.exists[0]))
         gates = self.network.query(features.flatten(0, 1), queries.repeat(len(m)), kept)
         return combine(belief, features, gates.reshape(*features.shape[:3], -1)), belief

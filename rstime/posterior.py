@@ -13,7 +13,6 @@ from rstime.denoiser import Denoiser, combine
 from rstime.diffusion.levels import fuse
 from rstime.diffusion.noise import keyed_normal
 from rstime.diffusion.samplers import SAMPLERS, SMALLEST_LEVEL, default_levels
-from rstime.network.embedding import token_features
 from rstime.tokens import Tokens, pack
 from rstime.types import Batch
 
@@ -157,7 +156,7 @@ class Denoise:
         m, tau = self.inputs(state, s)
         m = m[:1] if math.isinf(s) and self.alike else m
         belief = self.denoiser.prior.condition(self.tokens, tau).belief(m)
-        features = token_features(belief, m, tau)
+        features = self.denoiser.features(belief, m, tau)
         if self.gates is None or self.calls % HOLD == 0:
             self.gates = self.denoiser.gates(features, self.tokens)
         self.calls += 1
