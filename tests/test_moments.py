@@ -1,0 +1,98 @@
+"""Moments of noisy, incomplete windows are those of the clean signal, and the start finds its seasons."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rstime.gaussian import GaussianModel
+from rstime.moments import autocovariance, peaks, start_from_moments
+from rstime.types import Batch
+
+T, C = 48, 2
+
+
+def make_batch(seed: int, windows: int = 64, period: float = 12.0, noise: float = 0.8, lost: float = 0.4) -> Batch:
+    """Windows of AR(1) of .9 (variance .6) plus a season (variance .4), times 1 and 2, around 3; noisy, incomplete."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((windows, T, C))
+    x[:, 0] = rng.standard_normal((windows, C))
+    for t in range(1, T):
+        x[:, t] = 0.9 * x[:, t - 1] + math.sqrt(1 - 0.9**2) * rng.standard_normal((windows, C))
+    phase = 2 * np.pi * (np.arange(T)[:, None] / period + rng.random((windows, 1, C)))
+    clean = (math.sqrt(0.6) * x + math.sqrt(0.8) * np.cos(phase)) * np.array([1.0, 2.0]) + 3
+    risk = rng.uniform(0, 2 * noise, clean.shape)
+    value = clean + risk * rng.standard_normal(clean.shape)
+    missing = rng.random(clean.shape) < lost
+    risk[missing], value[missing] = np.inf, 0.0
+    time, key = torch.arange(T).float().expand(windows, -1), torch.zeros(windows, T, dtype=torch.long)
+    parts = (torch.tensor(value).float(), torch.tensor(risk).float())
+    return Batch(*parts, time, torch.zeros(windows, T, 0), torch.ones(windows, T, C, dtype=torch.bool), key)
+
+
+@pytest.mark.parametrize(("noise", "lost"), [(0.0, 0.0), (0.8, 0.0), (0.8, 0.4)])
+def test_autocovariance_is_that_of_the_clean_signal(noise: float, lost: float) -> None:
+    variance, correlation, pairs = autocovariance([make_batch(s, noise=noise, lost=lost) for s in range(8)], 24)
+    np.testing.assert_allclose(variance, [1.0, 4.0], rtol=0.08)
+    lag = np.arange(24)
+    expected = 0.6 * 0.9**lag + 0.4 * np.cos(2 * np.pi * lag / 12)
+    np.testing.assert_allclose(correlation, expected, rtol=0, atol=0.06)
+    kept = (1 - lost) ** 2 * C * 8 * 64 * (T - lag)
+    np.testing.assert_allclose(pairs[1:] / kept[1:], 1.0, atol=0.25 if noise else 0.03)
+
+
+def test_noise_is_taken_from_the_variance_and_from_nothing_else() -> None:
+    """The same signal with and without noise; ignoring the risk would add its mean square, .85, at lag 0 only."""
+    clean, noisy = (autocovariance([make_batch(s, noise=r, lost=0.0) for s in range(8)], 12) for r in (0.0, 0.8))
+    assert noisy[0][0] == pytest.approx(clean[0][0], abs=0.08)
+    np.testing.assert_allclose(noisy[1], clean[1], rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("period", [6.0, 12.0, 24.0])
+def test_start_finds_the_season_and_its_share(period: float) -> None:
+    model = GaussianModel(C, 0, float(T))
+    start_from_moments(model, [make_batch(s, period=period) for s in range(8)], float(T), 0.0)
+    model.requires_grad_(False)
+    periods, share = model.log_period.exp().numpy(), model.coregionalisation()[7:, 0, 0].numpy()
+    heaviest = int(share.argmax())
+    assert abs(math.log(periods[heaviest] / period)) < 0.1
+    near = np.abs(np.log(periods / period)) < 0.35
+    assert share[near].sum() == pytest.approx(0.4, abs=0.12)
+    np.testing.assert_allclose(model.variance().numpy(), [1.0, 4.0], rtol=0.15)
+
+
+def test_start_of_a_signal_without_seasons_has_hardly_any() -> None:
+    model = GaussianModel(C, 0, float(T))
+    start_from_moments(model, [make_batch(s, period=1e9) for s in range(8)], float(T), 0.0)
+    b = model.requires_grad_(False).coregionalisation()[:, 0, 0].numpy()
+    short = model.log_period.exp().numpy() < T / 2
+    assert b[7:][short].sum() < 0.1
+    lag = torch.arange(24.0, dtype=torch.float64)
+    found = (torch.tensor(b)[:, None] * model.correlations(lag)).sum(0) + model.log_white.exp()[0] * (lag == 0)
+    np.testing.assert_allclose(found / found[0], 0.6 * 0.9 ** lag.numpy() + 0.4, rtol=0, atol=0.1)
+
+
+def test_a_daily_season_is_offered_where_there_is_a_calendar() -> None:
+    """A period between two candidates of the grid is hit exactly when the calendar names it."""
+    model = GaussianModel(C, 0, float(T))
+    start_from_moments(model, [make_batch(s, period=23.0, noise=0.0, lost=0.0) for s in range(4)], float(T), 23.0)
+    assert float((model.log_period.detach().exp() - 23.0).abs().min()) < 1.2
+
+
+def test_peaks_gather_their_neighbours() -> None:
+    periods = np.array([5.0, 9.8, 10.0, 10.2, 20.0])
+    chosen, shares = peaks(periods, np.array([0.1, 0.2, 0.4, 0.2, 0.3]), 4)
+    np.testing.assert_allclose(chosen[:3], [10.0, 20.0, 5.0])
+    np.testing.assert_allclose(shares, [0.8, 0.3, 0.1, 0.0])
+
+
+def test_windows_without_measurements_leave_a_usable_start() -> None:
+    batch = make_batch(0, windows=4)
+    empty = replace(batch, value=torch.zeros_like(batch.value), risk=torch.full_like(batch.risk, math.inf))
+    model = GaussianModel(C, 0, float(T))
+    start_from_moments(model, [empty], float(T), 0.0)
+    assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
