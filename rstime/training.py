@@ -68,7 +68,7 @@ class Run:
     planned
         Steps planned; --steps with this number replays the run.
     history
-        One row a validation: step, training loss, held-out loss (1 is what the prior expects of itself), seconds.
+        One row a validation: step, training loss, held-out loss (1 is what the prior expects of itself).
     best
         Lowest held-out loss.
     """
@@ -158,11 +158,14 @@ class Trainer:
 
         With minutes, the number of steps is planned once, at the end of the warm-up, from the speed until then.
         """
-        run, config, network = self.run, self.config, self.denoiser.network
+        config, network = self.config, self.denoiser.network
         assert network is not None
-        began = time.monotonic()
-        run.planned = steps or run.planned
+        self.run.planned = steps or 0
         self.resume()
+        run = self.run
+        if not run.history:
+            self.validate(1.0)
+        began = time.monotonic()
         network.train()
         first, recent = run.steps, 0.0
         examples = prefetch(self.make, first)
@@ -177,10 +180,7 @@ class Trainer:
                 run.steps += 1
                 every = max(planned // config.validations, 1)
                 if run.planned and (run.steps % every == 0 or run.steps >= run.planned):
-                    run.history.append(
-                        {"step": run.steps, "loss": recent, "held_out": 0.0, "seconds": time.monotonic() - began}
-                    )
-                    self.validate()
+                    self.validate(recent)
                 self.report(run, recent)
                 if run.planned and (run.steps >= run.planned or self.stale()):
                     break
@@ -206,12 +206,15 @@ class Trainer:
         self.average.update(network, self.run.steps)
         return float(loss.detach())
 
-    def validate(self) -> None:
-        """Score the moving average on the held-out examples; keep it if it is the best, and write the checkpoint."""
+    def validate(self, loss: float) -> None:
+        """Score the moving average on the held-out examples; keep it if it is the best, and write the checkpoint.
+
+        The first score is the prior's: a network that never beats it is not used.
+        """
         denoiser = Denoiser(self.denoiser.prior, self.average.network)
         with torch.no_grad():
             score = sum(float(example_loss(denoiser, x)) for x in self.validation) / max(len(self.validation), 1)
-        self.run.history[-1]["held_out"] = score
+        self.run.history.append({"step": self.run.steps, "loss": loss, "held_out": score})
         if score < self.run.best:
             self.run.best, self.best = score, copy.deepcopy(self.average.network.state_dict())
         self.save()
