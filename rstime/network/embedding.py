@@ -47,8 +47,7 @@ def token_features(belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
     scaled = torch.where(gone, torch.zeros_like(m), m * torch.rsqrt(1 + t2))
     shift = torch.where(gone, torch.zeros_like(m), (m - belief.mean) * torch.rsqrt(t2 + v))
     per_sample = [scaled, belief.mean, torch.asinh(belief.surprise), torch.asinh(shift), *belief.parts]
-    shape = m.shape
-    return torch.stack([*(x.expand(shape) for x in per_level), *per_sample], -1)
+    return torch.stack([x.expand(m.shape) for x in (*per_level, *per_sample)], -1)
 
 
 class Embedding(nn.Module):
