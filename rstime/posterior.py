@@ -101,7 +101,8 @@ def draw_joint(
     config
         Samples, seed, sampler.
     settled
-        Entries drawn before; each sample takes its own as measurements at the level that is supported.
+        Entries drawn before; each sample takes its own as measurements at the level that is supported (exact ones for
+        the Gaussian model alone), beside those that were made.
 
     Returns
     -------
@@ -110,13 +111,13 @@ def draw_joint(
     """
     tokens = pack(batch, torch.isfinite(batch.risk) | batch.asked)
     y, risk = tokens.take(batch.value), tokens.take(batch.risk, math.inf)
-    floor = support[tokens.channel]
+    floor = support[tokens.channel] if denoiser.network is not None else torch.zeros_like(risk)
     moving = tokens.take(batch.asked, False)
     normal = keyed(tokens, batch, config)
     if settled is not None:
         done = tokens.take(settled.where, False)
-        y = torch.where(done, tokens.take(settled.value) + floor * normal(SETTLE), y)
-        risk, moving = torch.where(done, floor, risk), moving & ~done
+        drawn, tau = fuse(tokens.take(settled.value) + floor * normal(SETTLE), floor, y, risk)
+        y, risk, moving = torch.where(done, drawn, y), torch.where(done, tau, risk), moving & ~done
     still = ~movable(support)[tokens.channel] | (torch.isfinite(risk) & (~moving | (risk <= HELD * floor)))
 
     def inputs(state: Tensor, s: float) -> tuple[Tensor, Tensor]:
