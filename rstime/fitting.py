@@ -103,14 +103,17 @@ class Fitting:
         mode = [i % 2 if 0 < config.isolated < 1 else config.isolated for i in range(config.validation_batches)]
         validation = [example(check(i), 6, i, apart) for i, apart in enumerate(mode)]
         bar = Bar("network", self.progress)
-        identity = hashlib.sha256(repr((self.model, config, self.seed, prior)).encode()).hexdigest()
+        name = hashlib.sha256(repr((self.model, config, self.seed, prior)).encode())
+        for item in (*windows.items, *held.items):
+            for array in (item.key, item.value, item.risk, item.covariates):
+                name.update(array.tobytes())
         trainer = Trainer(
             denoiser,
             lambda step: example(learn(step), 5, step, config.isolated),
             validation,
             config,
             checkpoint,
-            identity,
+            name.hexdigest(),
             bar.training,
         )
         run = trainer.train(self.steps, max((self.until - time.monotonic()) / 60, 0.05))

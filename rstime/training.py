@@ -165,25 +165,21 @@ class Trainer:
         run = self.run
         if not run.history:
             self.validate(1.0)
-        began = time.monotonic()
+        began, first, recent = time.monotonic(), run.steps, run.history[-1]["loss"]
         network.train()
-        first, recent = run.steps, 0.0
         examples = prefetch(self.make, first)
         try:
-            for example in examples:
+            while not self.finished():
+                example = next(examples)
                 if not run.planned and run.steps - first >= config.warmup:
                     pace = (time.monotonic() - began) / (run.steps - first)
                     run.planned = max(config.warmup + 1, int(minutes * 60 / pace))
-                planned = run.planned or config.warmup + 1
-                loss = self.step(example, learning_rate(run.steps, planned, config))
-                recent += (loss - recent) / min(run.steps - first + 1, 100)
+                loss = self.step(example, learning_rate(run.steps, run.planned or config.warmup + 1, config))
+                recent += (loss - recent) / min(run.steps + 1, 100)
                 run.steps += 1
-                every = max(planned // config.validations, 1)
-                if run.planned and (run.steps % every == 0 or run.steps >= run.planned):
+                if self.due():
                     self.validate(recent)
                 self.report(run, recent)
-                if run.planned and (run.steps >= run.planned or self.stale()):
-                    break
         except KeyboardInterrupt:
             run.planned = run.steps
         finally:
@@ -218,6 +214,15 @@ class Trainer:
         if score < self.run.best:
             self.run.best, self.best = score, copy.deepcopy(self.average.network.state_dict())
         self.save()
+
+    def due(self) -> bool:
+        """Whether to validate: at the end, and at even distances after the warm-up (before, a plan may be lacking)."""
+        run, every = self.run, max(self.run.planned // self.config.validations, 1)
+        return 0 < run.planned <= run.steps or (run.steps > self.config.warmup and run.steps % every == 0)
+
+    def finished(self) -> bool:
+        """Whether the steps planned are taken, or nothing is to be gained from more."""
+        return 0 < self.run.planned <= self.run.steps or self.stale()
 
     def stale(self) -> bool:
         """Whether the last `patience` validations brought nothing."""
