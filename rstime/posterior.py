@@ -18,7 +18,7 @@ from rstime.types import Batch
 
 STILL = 0.5  # sd: a channel whose smallest training risk is larger does not move
 HELD = math.sqrt(2)  # a measurement of risk below HELD x support is held at its risk, not fused
-HOLD = 2  # levels for which the gates of the network are held
+HOLD = 3  # levels for which the gates of the network are held
 EXIT, SETTLE, PATH = 0, 1, 2  # uses of noise: the last draw, settled entries, and the steps of the path from here on
 
 
@@ -136,7 +136,7 @@ def draw_joint(
 
 
 class Denoise:
-    """E[x | x(s), measurements] along a path: the prior anew at every level, the network at every second one.
+    """E[x | x(s), measurements] along a path: the prior anew at every level, the network at every third one.
 
     The prior carries what changes fast with the level; the gates of the network change slowly and are held between.
     """
