@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import warnings
 from collections.abc import Sequence
@@ -47,6 +48,9 @@ def fit(options: argparse.Namespace) -> None:
     if target.exists() and not (target / "config.json").is_file():
         raise ConfigError("--out", f"{target} exists and is not a model", "Choose another name.")
     _, series = _series(options, grid=options.grid, fitting=True)
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    if unfinished.exists():
+        _say(options, f"going on from {unfinished}")
 
     from rstime.model import RiskDiffusion
 
@@ -64,9 +68,14 @@ def fit(options: argparse.Namespace) -> None:
         device=options.device,
         seed=options.seed,
         progress=not options.quiet,
+        checkpoint=unfinished,
     )
     _say_support(options, model)
     model.save(target)
+    if model.run.interrupted:
+        _say(options, f"interrupted: the same command goes on from {unfinished}")
+    else:
+        shutil.rmtree(unfinished, ignore_errors=True)
     steps = f" after {model.run.steps} steps of training" if model.run.steps else ""
     _say(options, f"{target}: model saved{steps}")
 

@@ -66,14 +66,13 @@ def run(
     say(f"{len(study.train)} patients to learn from, {len(study.test)} kept apart to be judged")
 
     answers = {LINEAR: answer_linear(study, seed)}
-    for name, model in ((GAUSSIAN, RiskDiffusion("gaussian")), (DIFFUSION, RiskDiffusion("diffusion", size=SIZE))):
-        say(f"fitting the {name} model" + (f" for {max_minutes:g} minutes" if name == DIFFUSION else ""))
-        model.fit(study.train, max_minutes=max_minutes, seed=seed)
-        if name == DIFFUSION:
-            say("what the training data can teach: below the smallest risk of a variable nothing is learned")
-            print(support_table(model.support), end="\n\n")
-        say(f"{SAMPLES} samples of each of {len(study.test)} stays, and of their last {HORIZON} hours")
-        answers[name] = answer_model(study, model, seed)
+    say(f"fitting the Gaussian model, then the diffusion model that starts from it: {max_minutes:g} minutes")
+    model = RiskDiffusion("diffusion", size=SIZE).fit(study.train, max_minutes=max_minutes, seed=seed)
+    say("what the training data can teach: below the smallest risk of a variable nothing is learned")
+    print(support_table(model.support), end="\n\n")
+    for name, one in ((GAUSSIAN, model.baseline()), (DIFFUSION, model)):
+        say(f"{name}: {SAMPLES} samples of each of {len(study.test)} stays, and of their last {HORIZON} hours")
+        answers[name] = answer_model(study, one, seed)
 
     pooled, detail, curves = judge(study, answers)
     say("CRPS and absolute error in standard deviations of each variable; share of truth inside the 90 % band")

@@ -128,18 +128,16 @@ class RiskDiffusion:
             raise ConfigError("steps", str(steps), "Give at least 1.")
         if not max_minutes > 0:
             raise ConfigError("max_minutes", str(max_minutes), "Give a positive time.")
-        began = time.monotonic()
-        self.columns = columns or self.columns
-        series = self._read(data, static, known, fitting=True)
-        held_out = None if validation is None else self._read(validation, static, known)
-        self._scaler = Scaler.fit(series, self.transforms)
-        self._axis = Axis.fit(series, self.config.grid)
-        items = self._prepare(series)
-        learn, check = split(items, self.config.window) if held_out is None else (items, self._prepare(held_out))
+        began, columns = time.monotonic(), columns or self.columns
+        series = self._read(data, static, known, columns, fitting=True)
+        held_out = None if validation is None else self._read(validation, static, known, columns)
+        scaler, axis = Scaler.fit(series, self.transforms), Axis.fit(series, self.config.grid)
+        items = _items(series, scaler, axis)
+        learn, check = split(items, self.config.window) if held_out is None else (items, _items(held_out, scaler, axis))
         fitting = Fitting(self.config, self.training, self.gaussian, steps, began + 60 * max_minutes, seed, progress)
         place = None if checkpoint is None else Path(checkpoint)
-        fitted = fitting.fit(learn, check, self._axis, find_device(device), place)
-        self._denoiser, self._prior, self.run = fitted
+        self._denoiser, self._prior, self.run = fitting.fit(learn, check, axis, find_device(device), place)
+        self.columns, self._scaler, self._axis = columns, scaler, axis
         self._floor, self._counts = smallest_risks(items, len(self.variables))
         return self
 
@@ -226,9 +224,9 @@ class RiskDiffusion:
         known: pd.DataFrame | None = None,
     ) -> list[Posterior]:
         """Return the posterior mean of the asked entries, as a Posterior of one sample, from one pass a window."""
-        denoiser = self._fitted()[2]
+        scaler, axis, denoiser = self._fitted()
         series = self._read(data, static, known)
-        means = mean_items(denoiser, self._prepare(series), self.config.window)
+        means = mean_items(denoiser, _items(series, scaler, axis), self.config.window)
         return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
 
     def sample(self, count: int, *, seed: int = 0, evaluations: int = 13) -> list[Posterior]:
@@ -262,14 +260,9 @@ class RiskDiffusion:
             raise ConfigError("samples", str(samples), "Give at least 1.")
         if sampler not in SAMPLERS:
             raise ConfigError("sampler", f"{sampler!r} is unknown", f"Choose one of {', '.join(SAMPLERS)}.")
-        _, _, denoiser = self._fitted()
-        for one in series:
-            if not one.observed.any():
-                warnings.warn(
-                    f"item {one.item_id!r} has no observation: its answer is the prior", RstimeWarning, stacklevel=3
-                )
+        scaler, axis, denoiser = self._fitted()
         config = SamplerConfig(samples, seed, sampler, evaluations, joint)
-        drawn = sample_items(denoiser, self._prepare(series), self.config.window, self._floor, config)
+        drawn = sample_items(denoiser, _items(series, scaler, axis), self.config.window, self._floor, config)
         return [self._posterior(one, x) for one, x in zip(series, drawn, strict=True)]
 
     def _posterior(self, series: Series, samples: Any) -> Posterior:
@@ -378,21 +371,26 @@ class RiskDiffusion:
         data: pd.DataFrame | Sequence[Series],
         static: pd.DataFrame | None = None,
         known: pd.DataFrame | None = None,
+        columns: Columns | None = None,
         fitting: bool = False,
     ) -> list[Series]:
         if isinstance(data, pd.DataFrame):
-            return from_long(data, self.columns, static=static, known=known, grid=self.config.grid, fitting=fitting)
+            columns = columns or self.columns
+            return from_long(data, columns, static=static, known=known, grid=self.config.grid, fitting=fitting)
         if static is not None or known is not None:
             raise ConfigError("static/known", "given beside Series", "Series carry their own covariates.")
         series = list(data)
         if not series:
             raise DataError("data", "no series", "Give at least one.")
+        for one in series:
+            if not (fitting or one.observed.any()):
+                problem = f"item {one.item_id!r} has no observation: its answer is the prior"
+                warnings.warn(problem, RstimeWarning, stacklevel=3)
         return series
 
-    def _prepare(self, series: Sequence[Series]) -> list[Item]:
-        assert self._scaler is not None
-        assert self._axis is not None
-        return [prepare(self._scaler.scale_series(one), self._axis) for one in series]
+
+def _items(series: Sequence[Series], scaler: Scaler, axis: Axis) -> list[Item]:
+    return [prepare(scaler.scale_series(one), axis) for one in series]
 
 
 def horizon_steps(horizon: int | str, axis: Axis) -> int:

@@ -71,12 +71,15 @@ class Run:
         One row a validation: step, training loss, held-out loss (1 is what the prior expects of itself).
     best
         Lowest held-out loss.
+    interrupted
+        Whether it was stopped by Ctrl-C.
     """
 
     steps: int = 0
     planned: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = math.inf
+    interrupted: bool = False
 
 
 class Average:
@@ -181,7 +184,7 @@ class Trainer:
                     self.validate(recent)
                 self.report(run, recent)
         except KeyboardInterrupt:
-            run.planned = run.steps
+            run.planned, run.interrupted = run.steps, True
         finally:
             examples.close()
         network.load_state_dict(self.best)

@@ -34,7 +34,7 @@ class FakeModel:
     calls: ClassVar[dict[str, Any]] = {}
     fail: BaseException | None = None
     grid: str | None = None
-    run = SimpleNamespace(steps=9)
+    run = SimpleNamespace(steps=9, interrupted=False)
     support = pd.DataFrame({"variable": ["hr"], "smallest_risk": [0.0]})
 
     def __init__(self, model: str = "diffusion", **settings: Any) -> None:
