@@ -180,7 +180,7 @@ class RiskDiffusion:
             raise ConfigError("entries", f"{entries!r} is unknown", f"Choose one of {', '.join(ENTRIES)}.")
         if not joint and entries != "missing":
             raise ConfigError("joint", f"False with entries={entries!r}", 'Marginals need entries="missing".')
-        series = [_ask(one, entries) for one in self._read(data, static, known)]
+        series = [_ask(one, entries) for one in self._questions(data, static, known)]
         return self._sample(series, samples, seed, sampler, evaluations, joint)
 
     def forecast(
@@ -211,7 +211,7 @@ class RiskDiffusion:
         """
         axis = self._fitted()[1]
         steps = horizon_steps(horizon, axis)
-        series = self._read(data, static, known)
+        series = self._questions(data, static, known)
         asked = [extend(one, steps, axis, self.config.window) for one in series]
         whole = self._sample([one for one, _ in asked], samples, seed, sampler, evaluations, True)
         return [_rows(posterior, first) for posterior, (_, first) in zip(whole, asked, strict=True)]
@@ -225,7 +225,7 @@ class RiskDiffusion:
     ) -> list[Posterior]:
         """Return the posterior mean of the asked entries, as a Posterior of one sample, from one pass a window."""
         scaler, axis, denoiser = self._fitted()
-        series = self._read(data, static, known)
+        series = self._questions(data, static, known)
         means = mean_items(denoiser, _items(series, scaler, axis), self.config.window)
         return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
 
@@ -382,10 +382,17 @@ class RiskDiffusion:
         series = list(data)
         if not series:
             raise DataError("data", "no series", "Give at least one.")
-        for one in series:
-            if not (fitting or one.observed.any()):
-                problem = f"item {one.item_id!r} has no observation: its answer is the prior"
-                warnings.warn(problem, RstimeWarning, stacklevel=3)
+        return series
+
+    def _questions(
+        self, data: pd.DataFrame | Sequence[Series], static: pd.DataFrame | None, known: pd.DataFrame | None
+    ) -> list[Series]:
+        """Read data to be answered, and warn of items that can only be answered by the prior (tables warn as read)."""
+        series = self._read(data, static, known)
+        empty = [repr(one.item_id) for one in series if not one.observed.any()]
+        if empty and not isinstance(data, pd.DataFrame):
+            problem = f"items without observation: {', '.join(empty[:5])}; their answer is the prior"
+            warnings.warn(problem, RstimeWarning, stacklevel=3)
         return series
 
 
