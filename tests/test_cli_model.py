@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from rstime.cli import main
+from rstime.training import Trainer
 
 ITEMS, HOURS, NOISE = 12, 60, {"map": 6.0, "hr": 2.0}
 
@@ -130,3 +132,30 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "t.csv").write_text("item_id,timestamp,variable,value,sd\na,2026-01-01,hr,5,1\n")
     assert run("impute", tmp_path / "absent", tmp_path / "t.csv", "--out", tmp_path / "r.csv") == 2
     assert "absent" in capsys.readouterr().err
+
+
+def test_a_killed_fit_goes_on_and_ends_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
+    """Ctrl-C leaves a model and what the same command needs to go on; the end is the same to the bit."""
+    table = tmp_path / "table.csv"
+    rng = np.random.default_rng(0)
+    rows = {"item_id": np.repeat(list("abc"), 40), "timestamp": np.tile(np.arange(40), 3), "variable": "x", "sd": 0.3}
+    pd.DataFrame({**rows, "value": rng.standard_normal(120).cumsum()}).to_csv(table, index=False)
+    settings = ["--size", "tiny", "--window", "12", "--steps", "24", "--quiet"]
+    assert main(["fit", str(table), "--out", str(tmp_path / "whole"), *settings]) == 0
+
+    step = Trainer.step
+    calls = iter(range(1000))
+
+    def killed(self: Trainer, *arguments: Any) -> float:
+        if next(calls) == 15:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "step", killed)
+        assert main(["fit", str(table), "--out", str(tmp_path / "model"), *settings]) == 0
+    assert (tmp_path / "model.unfinished").is_dir()
+    assert main(["fit", str(table), "--out", str(tmp_path / "model"), *settings]) == 0
+    assert not (tmp_path / "model.unfinished").exists()
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "model")]
+    assert weights[0] == weights[1]
