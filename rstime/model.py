@@ -29,7 +29,7 @@ from rstime.inference import mean_items, sample_items
 from rstime.posterior import SamplerConfig, exit_level
 from rstime.scaling import Scaler
 from rstime.storage import read_config, read_tensors, write_folder
-from rstime.support import smallest_risks
+from rstime.support import read_support, smallest_risks
 from rstime.training import Run, TrainingConfig
 from rstime.types import Posterior, Series
 from rstime.windows import Item, prepare
@@ -353,7 +353,7 @@ class RiskDiffusion:
             model = cls(**asdict(settings), transforms=config["transforms"])
             model._scaler, model._axis = Scaler.from_dict(config["scaler"]), Axis.from_dict(config["axis"])
             model._prior = config["prior"]
-            model._floor = torch.tensor(config["support"]["smallest_risk"])
+            model._floor = read_support(config["support"]["smallest_risk"], len(model.variables))
             model._counts = list(config["support"]["measurements"])
             model.run = Run(**config["run"])
             with torch.device("meta"):

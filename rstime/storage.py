@@ -30,15 +30,26 @@ def write_folder(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str,
         text = json.dumps({"format": FORMAT, **config}, indent=1, sort_keys=True, allow_nan=True)
         (fresh / CONFIG).write_text(text + "\n", encoding="utf-8")
         fresh.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-            os.replace(path, old / path.name)
-            os.replace(fresh, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(fresh, path)
+        _exchange(fresh, path)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _exchange(fresh: Path, path: Path) -> None:
+    """Put a folder in the place of another, which is gone then; if that fails, all is as before."""
+    if not path.exists():
+        os.replace(fresh, path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    try:
+        os.replace(path, old / path.name)
+        try:
+            os.replace(fresh, path)
+        except BaseException:
+            os.rename(old / path.name, path)
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -68,7 +79,8 @@ def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
     Raises
     ------
     ModelFileError
-        If the file is damaged, or a tensor is missing, unknown or of another shape; nothing is allocated then.
+        If the file is damaged, a tensor is missing, unknown or of another shape (nothing is allocated then), or holds
+        NaN.
     """
     file = Path(path) / WEIGHTS
     try:
@@ -77,8 +89,12 @@ def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
             if shapes is not None and found != dict(shapes):
                 odd = sorted(set(found.items()) ^ set(shapes.items()))[0]
                 raise ModelFileError("model", f"tensor {odd[0]!r} is not as {CONFIG} says in {path}", "Save it again.")
-            return {name: weights.get_tensor(name) for name in found}
+            tensors: dict[str, Tensor] = {name: weights.get_tensor(name) for name in found}
     except FileNotFoundError as error:
         raise ModelFileError("model", f"no {WEIGHTS} in {path}", "Give the folder that save() wrote.") from error
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise ModelFileError("model", f"{file} is damaged: {error}", "Save the model again.") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and bool(tensor.isnan().any()):
+            raise ModelFileError("model", f"tensor {name!r} in {file} holds NaN", "Fit and save the model again.")
+    return tensors

@@ -27,3 +27,17 @@ def smallest_risks(items: Sequence[Item], channels: int) -> tuple[Tensor, list[i
             rank = min(max(int(SHARE * len(risks)), COUNT), len(risks)) - 1
             smallest[c] = float(np.partition(risks, rank)[rank])
     return smallest, counts
+
+
+def read_support(smallest: Sequence[float], channels: int) -> Tensor:
+    """Return saved smallest risks, (C,), after a check.
+
+    Raises
+    ------
+    ValueError
+        If they are not one finite, non-negative number a channel.
+    """
+    floor = torch.tensor(smallest, dtype=torch.float32)
+    if floor.shape != (channels,) or not bool(torch.isfinite(floor).all()) or bool((floor < 0).any()):
+        raise ValueError(f"smallest risks {smallest} of {channels} variables")
+    return floor
