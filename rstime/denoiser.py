@@ -68,6 +68,11 @@ class Denoiser(nn.Module):
         features = self.features(belief, m, tau)
         return combine(belief, features, self.gates(features, tokens)), belief
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.prior.log_white.device
+
     def features(self, belief: Belief, m: Tensor, tau: Tensor) -> Tensor:
         """Return what the network is told of each entry, (S, B, N, FEATURES)."""
         return token_features(belief, m, tau)

@@ -58,6 +58,8 @@ def make_example(
     apart = bool(torch.rand((), generator=generator) < isolated)
     tau, _ = draw_levels(batch.risk, hidden, generator, apart)
     noise = torch.randn(tau.shape, generator=generator)
+    batch, device = batch.to(denoiser.device), denoiser.device
+    observed, hidden, tau, noise = (x.to(device) for x in (observed, hidden, tau, noise))
 
     def part(wanted: Tensor) -> tuple[Tokens, Tensor, Tensor, Tensor, Tensor]:
         tokens = pack(batch, wanted)

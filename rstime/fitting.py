@@ -67,7 +67,10 @@ class Fitting:
     def fit(
         self, learn: Sequence[Item], check: Sequence[Item], axis: Axis, device: torch.device, checkpoint: Path | None
     ) -> tuple[Denoiser, dict[str, Any], Run]:
-        """Return the denoiser, the arguments of its prior, and what training reached."""
+        """Return the denoiser, the arguments of its prior, and what training reached.
+
+        A network that never beat the prior on held-out data is dropped: the answer is then the Gaussian model's.
+        """
         windows, held = Windows(learn, self.model.window), Windows(check or learn, self.model.window)
         prior = plan_prior(learn, windows, self.model)
         denoiser = build_denoiser(prior, self.model, self.seed)
@@ -77,7 +80,9 @@ class Fitting:
             return denoiser, prior, Run()
         denoiser.to(device)
         run = self.train(denoiser, windows, held, prior, checkpoint)
-        return denoiser.cpu(), prior, run
+        if run.best >= run.history[0]["held_out"]:
+            denoiser.network = None
+        return denoiser, prior, run
 
     def fit_prior(self, denoiser: Denoiser, windows: Windows, held: Windows, axis: Axis) -> None:
         """Fit the Gaussian model in place."""

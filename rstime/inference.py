@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ Job = TypeVar("Job")
 TOKENS_AT_ONCE = 1 << 15
 
 
+@torch.no_grad()
 def sample_items(
     denoiser: Denoiser,
     items: Sequence[Item],
@@ -72,20 +74,21 @@ def _answer_windows(
     """Sample window k of a group of items and write it into their answers."""
     parts = [cut(items[i], *spans[i][k]) for i in group]
     rows = [int(np.searchsorted(items[i].steps, part.steps[0])) for i, part in zip(group, parts, strict=True)]
-    batch = collate(parts)
-    settled = torch.zeros(batch.asked.shape, dtype=torch.bool)
-    past = torch.zeros(config.samples, *batch.value.shape)
+    batch = collate(parts).to(denoiser.device)
+    settled = torch.zeros_like(batch.asked)
+    past = batch.value.new_zeros(config.samples, *batch.value.shape)
     for b, (i, part, row) in enumerate(zip(group, parts, rows, strict=True)):
         if k > 0:
             count = int(np.searchsorted(part.steps, _boundary(spans[i], k - 1)))
             before = torch.from_numpy(answers[i][:, row : row + count])
-            settled[b, :count] = torch.isfinite(before[0])
-            past[:, b, :count] = before.nan_to_num()
+            settled[b, :count] = torch.isfinite(before[0]).to(settled.device)
+            past[:, b, :count] = before.nan_to_num().to(past.device)
     sampler = draw_joint if config.joint else draw_isolated
+    config = replace(config, seed=config.seed + (k << 32))  # entries drawn again get new noise: the past knows the old
     known = Settled(past, settled) if k > 0 else None
-    drawn = sampler(denoiser, batch, support, config, known).numpy()
+    drawn = sampler(denoiser, batch, support.to(denoiser.device), config, known).cpu().numpy()
     for b, (i, part, row) in enumerate(zip(group, parts, rows, strict=True)):
-        fresh = part.asked & ~settled[b, : len(part)].numpy()
+        fresh = part.asked & ~settled[b, : len(part)].cpu().numpy()
         block = answers[i][:, row : row + len(part)]
         block[:, fresh] = drawn[:, b, : len(part)][:, fresh]
 
@@ -108,11 +111,11 @@ def mean_items(denoiser: Denoiser, items: Sequence[Item], window: float) -> list
     sizes = [_entries(cut(items[i], *spans[i][k])) for i, k in jobs]
     for group in _groups(jobs, sizes, 1):
         parts = [cut(items[i], *spans[i][k]) for i, k in group]
-        batch = collate(parts)
+        batch = collate(parts).to(denoiser.device)
         tokens = pack(batch, torch.isfinite(batch.risk) | batch.asked)
         y, risk = tokens.take(batch.value)[None], tokens.take(batch.risk, math.inf)
         mean = torch.where(risk == 0, y, denoiser(tokens, y, risk)[0])
-        grid = tokens.put(mean, torch.zeros(1, *batch.risk.shape))[0].numpy()
+        grid = tokens.put(mean, mean.new_zeros(1, *batch.risk.shape))[0].cpu().numpy()
         for b, ((i, k), part) in enumerate(zip(group, parts, strict=True)):
             row = int(np.searchsorted(items[i].steps, part.steps[0]))
             begin, end = _boundary(spans[i], k - 1) if k else -math.inf, _boundary(spans[i], k)

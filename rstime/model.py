@@ -139,6 +139,9 @@ class RiskDiffusion:
         self._denoiser, self._prior, self.run = fitting.fit(learn, check, axis, find_device(device), place)
         self.columns, self._scaler, self._axis = columns, scaler, axis
         self._floor, self._counts = smallest_risks(items, len(self.variables))
+        if self._denoiser.network is None and self.config.model == "diffusion":
+            text = f"the network did not beat the Gaussian model on held-out data in {self.run.steps} steps"
+            warnings.warn(f"{text}: the Gaussian model answers alone", RstimeWarning, stacklevel=2)
         return self
 
     # ---- answers -------------------------------------------------------------------------------------------------
@@ -333,6 +336,7 @@ class RiskDiffusion:
             "axis": axis.to_dict(),
             "prior": self._prior,
             "support": {"smallest_risk": self._floor.tolist(), "measurements": self._counts},
+            "network": denoiser.network is not None,
             "training": asdict(self.training),
             "run": asdict(self.run),
         }
@@ -356,12 +360,13 @@ class RiskDiffusion:
             model._floor = read_support(config["support"]["smallest_risk"], len(model.variables))
             model._counts = list(config["support"]["measurements"])
             model.run = Run(**config["run"])
+            kept = settings if config["network"] else replace(settings, model="gaussian")
             with torch.device("meta"):
-                shapes = {k: tuple(v.shape) for k, v in build_denoiser(model._prior, settings, 0).state_dict().items()}
+                shapes = {k: tuple(v.shape) for k, v in build_denoiser(model._prior, kept, 0).state_dict().items()}
         tensors = read_tensors(Path(path), shapes)
-        model._denoiser = build_denoiser(model._prior, settings, 0)
+        model._denoiser = build_denoiser(model._prior, kept, 0)
         model._denoiser.load_state_dict(tensors)
-        model._denoiser.eval().requires_grad_(False)
+        model._denoiser.eval().requires_grad_(False).to(find_device(device))
         return model
 
     # ---- data ----------------------------------------------------------------------------------------------------
