@@ -49,6 +49,11 @@ class RiskDiffusion:
     training, gaussian
         How to train the network and to fit the Gaussian model.
 
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or out of range.
+
     Examples
     --------
     >>> import pandas as pd
@@ -102,27 +107,40 @@ class RiskDiffusion:
     ) -> RiskDiffusion:
         """Fit to noisy, incomplete data as they are.
 
+        A network that does not beat the Gaussian model on held-out data is dropped, with a warning. Ctrl-C ends the
+        training of the network and keeps the best so far.
+
         Parameters
         ----------
         data
-            Long table with item_id, timestamp, variable, value, sd; or Series.
+            Long table with item_id, timestamp, variable, value, sd, in the units of each variable; or Series.
         validation
-            Held-out data of the same kind, noisy too; part of `data` if None.
+            Held-out data of the same kind, noisy too; part of `data` if None (see `rstime.fitting.split`).
         steps, max_minutes
-            Length of training; the minutes bound it where steps is None.
+            Steps of the network, or of the Gaussian model where that is all. Where steps is None the network trains for
+            what is left of the minutes, at least for its warm-up; the fit of the Gaussian model is not cut short.
         device
-            "auto", "cpu" or "cuda".
+            "auto" (a GPU if there is one), "cpu", "cuda"; the model answers there, too.
         seed
             Of everything random.
+        progress
+            Whether to show bars on stderr.
         columns, static, known
             Names of columns, tables of covariates; see `rstime.from_long`.
         checkpoint
             Folder in which an interrupted training goes on.
 
+        Returns
+        -------
+        RiskDiffusion
+            The model itself.
+
         Raises
         ------
         DataError, ConfigError
             If the data or settings break a rule; nothing is changed then.
+        ModelFileError
+            If the checkpoint is damaged or belongs to other data or settings; nothing is changed then.
         """
         if steps is not None and steps < 1:
             raise ConfigError("steps", str(steps), "Give at least 1.")
@@ -170,14 +188,26 @@ class RiskDiffusion:
         entries
             "all", "missing" (without a value) or "noisy" (with one, of risk > 0).
         joint
-            Joint paths; False gives each missing entry its exact marginal, in parallel (entries="missing").
+            Joint paths; False gives each missing entry its own marginal, in parallel (entries="missing").
         sampler, evaluations
-            A name of SAMPLERS, and calls of the network a sample.
+            A name of SAMPLERS, and the number of its levels; see SamplerConfig.
+        static, known
+            Tables of covariates beside a table, as in `fit`.
 
         Returns
         -------
         list of Posterior
-            One an item, in the order of the data.
+            One an item, in the order of the data: (S, T, C) samples in the units of the variables, NaN where nothing
+            was asked. Exact measurements are their own answer.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        DataError
+            If the data break a rule, or have variables or covariates that the model does not know.
+        ConfigError
+            If a setting is unknown or out of range.
         """
         if entries not in ENTRIES:
             raise ConfigError("entries", f"{entries!r} is unknown", f"Choose one of {', '.join(ENTRIES)}.")
@@ -202,15 +232,29 @@ class RiskDiffusion:
 
         Parameters
         ----------
+        data
+            Long table or Series, as for `impute`; what is asked in them does not matter.
         horizon
             Number of steps, or a duration such as "24h".
-        known
-            Known covariates, the future included, where the model has any.
+        samples, seed, sampler, evaluations
+            As for `impute`.
+        static, known
+            Tables of covariates beside a table; known ones with the future, where the model has any: the answers are
+            then at their stamps, else a step apart.
 
         Returns
         -------
         list of Posterior
             One an item, of the future stamps only.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        DataError
+            As `impute`, and if known covariates end before the horizon.
+        ConfigError
+            If the horizon is not a whole, positive number of steps, or a setting is unknown or out of range.
         """
         axis = self._fitted()[1]
         steps = horizon_steps(horizon, axis)
@@ -226,14 +270,21 @@ class RiskDiffusion:
         static: pd.DataFrame | None = None,
         known: pd.DataFrame | None = None,
     ) -> list[Posterior]:
-        """Return the posterior mean of the asked entries, as a Posterior of one sample, from one pass a window."""
+        """Return the posterior mean of the asked entries, as a Posterior of one sample, from one pass a window.
+
+        The mean is taken in the coordinate of the model: a transformed variable gets its mean in logs or logits, mapped
+        back. Arguments and errors as for `impute`.
+        """
         scaler, axis, denoiser = self._fitted()
         series = self._questions(data, static, known)
         means = mean_items(denoiser, _items(series, scaler, axis), self.config.window)
         return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
 
     def sample(self, count: int, *, seed: int = 0, evaluations: int = 13) -> list[Posterior]:
-        """Generate whole windows of the clean signal, unconditionally: one Posterior of `count` samples."""
+        """Generate windows of the clean signal, given no measurement: one Posterior of `count` samples.
+
+        Covariates have the mean that they had in the training data; dates begin in 1970. Errors as for `impute`.
+        """
         scaler, axis, _ = self._fitted()
         length = round(self.config.window)
         scale = axis.step * 1e9
@@ -295,7 +346,8 @@ class RiskDiffusion:
     def support(self) -> pd.DataFrame:
         """Per variable: measurements, and the smallest risk that enough of them have (in its units, and in sd).
 
-        Sampling below that level would extrapolate; it exits at `exit_level`, in sd, the same for all variables.
+        Units are those of the transformed variable. Sampling below that level would extrapolate; with a network it
+        exits at `exit_level`, in sd, the same for all variables. The Gaussian model alone has no such limit.
         """
         scaler = self._fitted()[0]
         smallest = self._floor.numpy()
@@ -326,7 +378,15 @@ class RiskDiffusion:
     # ---- files ---------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write the model into a folder: config.json and weights.safetensors."""
+        """Write the model into a folder: config.json and weights.safetensors; an older one is replaced.
+
+        Names of columns are not kept: a loaded model reads tables by the default ones, and Series as ever.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        """
         scaler, axis, denoiser = self._fitted()
         tensors = denoiser.state_dict()
         config = {
@@ -346,10 +406,19 @@ class RiskDiffusion:
     def load(cls, path: str | Path, device: str = "auto") -> RiskDiffusion:
         """Read a saved model.
 
+        Parameters
+        ----------
+        path
+            Folder that `save` wrote.
+        device
+            Where it answers, as for `fit`.
+
         Raises
         ------
         ModelFileError
             If the folder is not a model, or its weights are not what its settings say.
+        ConfigError
+            If the device cannot be used.
         """
         config = read_config(Path(path))
         with restore(Path(path)):
@@ -406,7 +475,13 @@ def _items(series: Sequence[Series], scaler: Scaler, axis: Axis) -> list[Item]:
 
 
 def horizon_steps(horizon: int | str, axis: Axis) -> int:
-    """Return the horizon as a positive number of steps."""
+    """Return the horizon as a positive number of steps.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a whole number of steps, at least 1, or a duration where stamps are numbers.
+    """
     steps = duration(horizon) / axis.step if isinstance(horizon, str) else float(horizon)
     if isinstance(horizon, str) and not axis.calendar:
         raise ConfigError("horizon", f"{horizon!r} where stamps are numbers", "Give a number of steps.")
