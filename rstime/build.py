@@ -24,6 +24,13 @@ JOINT = 700  # measurements a window up to which all of them are treated togethe
 def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig) -> dict[str, Any]:
     """Choose the prior's structure by size: joint over variables and time, or each variable on its own.
 
+    Parameters
+    ----------
+    items, windows
+        What is learned from, whole and as windows.
+    config
+        Gives the length of a window in steps.
+
     Returns
     -------
     dict
@@ -43,13 +50,23 @@ def batch_size(windows: Windows) -> int:
 
 
 def measurements(windows: Windows, quantile: float) -> float:
-    """Return a quantile of the number of measurements in a window."""
+    """Return a quantile of the number of measurements in a window, from a draw of 64."""
     batch = windows.draw(64, np.random.default_rng(0))
     return float(torch.isfinite(batch.risk).flatten(1).sum(-1).float().quantile(quantile))
 
 
 def build_denoiser(prior: Mapping[str, Any], config: ModelConfig, seed: int) -> Denoiser:
-    """Build an untrained denoiser; its network starts at zero, so that it is the prior."""
+    """Build an untrained denoiser; its network's output is zero, so that it is the prior.
+
+    Parameters
+    ----------
+    prior
+        Arguments of GaussianModel, as `plan_prior` gives them; they also choose the attention.
+    config
+        What kind of model.
+    seed
+        Of the network's weights.
+    """
     gaussian = GaussianModel(**prior)
     if config.prior == "white":
         gaussian.whiten()
@@ -64,7 +81,13 @@ def build_denoiser(prior: Mapping[str, Any], config: ModelConfig, seed: int) -> 
 
 @contextmanager
 def restore(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong with the settings of a saved model into one clear error."""
+    """Turn whatever goes wrong with the settings of a saved model into one clear error.
+
+    Raises
+    ------
+    ModelFileError
+        If a setting is absent or wrong.
+    """
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError, RuntimeError) as error:

@@ -27,9 +27,10 @@ class Part:
     tokens
         (B, N) entries.
     y, risk, tau, noise, m
-        (B, N) measurement, its risk, the level it is raised to, the noise added for that, the input it became.
+        (B, N) measurement, its risk, the level it is raised to, the standard normal noise drawn for that, the input it
+        became; in sd of each channel.
     belief
-        What the prior makes of the inputs; of queries, given the context alone.
+        What the prior makes of the inputs, as one sample; of queries, given the context alone.
     """
 
     tokens: Tokens
@@ -52,7 +53,21 @@ class Example:
 def make_example(
     denoiser: Denoiser, batch: Batch, generator: torch.Generator, isolated: float, patterns: Sequence[float]
 ) -> Example:
-    """Hide entries, draw levels, perturb, and ask the prior: everything of a step that has no gradient."""
+    """Hide entries, draw levels, perturb, and ask the prior: everything of a step that has no gradient.
+
+    Parameters
+    ----------
+    denoiser
+        Gives the prior; the example is made on its device.
+    batch
+        Windows, on the CPU; entries without a measurement are left out.
+    generator
+        Of masks, levels and noise, on the CPU.
+    isolated
+        Probability that hidden entries do not see each other.
+    patterns
+        Weights of the mask patterns random, block, channel, horizon.
+    """
     observed = torch.isfinite(batch.risk)
     hidden = draw_hidden(observed, batch.time, generator, weights=patterns)
     apart = bool(torch.rand((), generator=generator) < isolated)
@@ -81,7 +96,10 @@ def make_example(
 
 
 def example_loss(denoiser: Denoiser, example: Example) -> Tensor:
-    """Return the risk-sensitive loss, averaged over the entries that teach."""
+    """Return the risk-sensitive loss, averaged over the entries that teach; 0 if none does.
+
+    1 is what the prior expects of itself, if its law is that of the data.
+    """
     context = example.context
     out, memory = denoiser.remember(context.tokens, context.belief, context.m[None], context.tau)
     terms = [(context, out[0], context.belief.variance)]

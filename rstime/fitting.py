@@ -26,7 +26,16 @@ from rstime.windows import Item, Windows
 
 
 def split(items: Sequence[Item], window: float) -> tuple[list[Item], list[Item]]:
-    """Hold out every tenth item, or the last eighth of each where there are fewer than ten."""
+    """Hold out every tenth item, or the last eighth of each where there are fewer than ten.
+
+    An eighth is held out only where it spans a window of this many steps and holds a measurement, so that nothing may
+    be held out.
+
+    Returns
+    -------
+    learn, check
+        Items to learn from, and held-out ones.
+    """
     if len(items) >= 10:
         return [x for i, x in enumerate(items) if i % 10 != 9], list(items[9::10])
     learn, check = [], []
@@ -49,9 +58,10 @@ class Fitting:
     model, training, gaussian
         What to fit, and how its parts are trained.
     steps
-        Steps of the network (of the Gaussian model, where that is all); None for as many as fit.
+        Steps of the network (of the Gaussian model, where that is all); None for as many as fit before `until` (those
+        of `gaussian`).
     until
-        Monotonic time at which the training should end.
+        Monotonic time at which the training of the network should end.
     seed, progress
         Of everything random; whether to show progress.
     """
@@ -70,6 +80,24 @@ class Fitting:
         """Return the denoiser, the arguments of its prior, and what training reached.
 
         A network that never beat the prior on held-out data is dropped: the answer is then the Gaussian model's.
+
+        Parameters
+        ----------
+        learn, check
+            Items to learn from, and held-out ones; without any of these the first are scored.
+        axis
+            Of the items.
+        device
+            Where the network is trained and left; the Gaussian model is fitted on the CPU.
+        checkpoint
+            Folder for resuming, or None.
+
+        Raises
+        ------
+        DataError
+            If no window holds a measurement.
+        ModelFileError
+            If the checkpoint is damaged, or of other data or settings.
         """
         windows, held = Windows(learn, self.model.window), Windows(check or learn, self.model.window)
         prior = plan_prior(learn, windows, self.model)

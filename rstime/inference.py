@@ -34,7 +34,27 @@ def sample_items(
 
     An item longer than a window is answered window after window, each half over the last: entries before the middle
     of the overlap are final, and the next window takes them, sample by sample, as measurements at the level that is
-    supported. Paths are continuous at the seams, and every entry is drawn given what follows it.
+    supported. Paths are continuous at the seams, and every entry is drawn given what follows it in its window.
+
+    Parameters
+    ----------
+    denoiser
+        On any device.
+    items
+        Of any length, scaled.
+    window
+        Length of a window in steps.
+    support
+        (C,) smallest level that training data can teach, in sd.
+    config
+        Samples, seed, sampler.
+    progress
+        Called with the number of windows answered since the last call.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than two evaluations, with a network.
     """
     answers = [np.full((config.samples, *item.value.shape), np.nan, dtype=np.float32) for item in items]
     spans = [tile(item, window, window / 2) for item in items]
@@ -102,7 +122,8 @@ def _boundary(spans: Sequence[tuple[float, float]], k: int) -> float:
 def mean_items(denoiser: Denoiser, items: Sequence[Item], window: float) -> list[NDArray[np.float32]]:
     """Return the (T, C) posterior mean of the asked entries of each item from one pass (s = inf); NaN elsewhere.
 
-    Where windows overlap, an entry is read from the one in which it lies farther from the edge.
+    Where windows overlap, an entry is read from the one in which it lies farther from the edge. Arguments as for
+    `sample_items`; means are scaled, as the items are.
     """
     answers = [np.full(item.value.shape, np.nan, dtype=np.float32) for item in items]
     spans = [tile(item, window, window / 2) for item in items]

@@ -33,9 +33,11 @@ class SamplerConfig:
     sampler
         A name of SAMPLERS.
     evaluations
-        Calls of the network a sample, the first (s = inf) and the last (the exit) counted.
+        Levels of the path, the first (s = inf) and the last (the exit) counted, at least 2. The denoiser is asked once
+        at each (Heun's rule asks twice a step); on a joint path the network computes its gates at every third of these
+        calls and at the exit. A model without a network needs no path.
     joint
-        Sample all entries together; False gives each missing entry its exact marginal, in parallel.
+        Sample all entries together; False gives each missing entry its own marginal, in parallel.
     """
 
     samples: int = 100
@@ -62,7 +64,7 @@ class Settled:
 
 
 def movable(support: Tensor) -> Tensor:
-    """Return which channels take part in the path, (C,): those that training supports well enough.
+    """Return which channels take part in the path, (C,): those that training supports well enough, or all if none.
 
     One channel of noisy measurements must not end the path of the others early. Its entries stay out of the state
     (missing ones absent, measured ones held) and are drawn at the exit, given all the others.
@@ -72,10 +74,15 @@ def movable(support: Tensor) -> Tensor:
 
 
 def exit_level(support: Tensor) -> float:
-    """Return the state level at which sampling stops: the lowest that training could teach in every moving channel.
+    """Return the state level, in sd, at which sampling stops: sqrt(2) times the largest support of a moving channel.
 
     A missing entry is supported down to its channel's smallest training risk f, a measurement of risk r down to
     f / sqrt(1 - f^2 / r^2), which is at most sqrt(2) f for r >= sqrt(2) f; closer ones are held at (y, r).
+
+    Parameters
+    ----------
+    support
+        (C,) smallest training risks in sd.
     """
     return max(SMALLEST_LEVEL, HELD * float(support[movable(support)].max()))
 
@@ -97,17 +104,22 @@ def draw_joint(
     batch
         B windows.
     support
-        (C,) smallest level that training data can teach, by channel.
+        (C,) smallest level that training data can teach, in sd, by channel.
     config
         Samples, seed, sampler.
     settled
         Entries drawn before; each sample takes its own as measurements at the level that is supported (exact ones for
-        the Gaussian model alone), beside those that were made.
+        the Gaussian model alone), fused with those that were made: the sum lies below that level.
 
     Returns
     -------
     Tensor
-        (S, B, T, C); 0 where nothing was asked or measured.
+        (S, B, T, C) scaled samples; 0 where nothing was asked or measured, the measurement itself where it is exact.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than two evaluations, with a network.
     """
     tokens = pack(batch, torch.isfinite(batch.risk) | batch.asked)
     y, risk = tokens.take(batch.value), tokens.take(batch.risk, math.inf)
@@ -139,6 +151,15 @@ class Denoise:
     """E[x | x(s), measurements] along a path: the prior anew at every level, the network at every third one.
 
     The prior carries what changes fast with the level; the gates of the network change slowly and are held between.
+
+    Parameters
+    ----------
+    denoiser, tokens
+        Prior and network; B windows of N entries.
+    inputs
+        (S, B, N) state and its level -> (S, B, N) m and (B, N) tau.
+    alike
+        Whether all samples see the same without a state.
     """
 
     def __init__(
@@ -167,11 +188,12 @@ class Denoise:
 def draw_isolated(
     denoiser: Denoiser, batch: Batch, support: Tensor, config: SamplerConfig, settled: Settled | None = None
 ) -> Tensor:
-    """Draw each missing entry that is asked from its exact marginal, all in parallel, the context computed once.
+    """Draw each missing entry that is asked from its marginal, all in parallel, the context computed once.
 
-    Queries see the measurements, held at (y, r), and themselves: nothing leaks from where the others are. Measured
-    entries come back as one draw from N(D, V) at their own risk. Arguments and result as in `draw_joint`; windows that
-    overlap do not depend on each other, so `settled` is not used.
+    Queries see the measurements, held at (y, r), and themselves: nothing leaks from where the others are. All of them
+    go down to the common exit level, and are drawn there from N(D, V). Measured entries come back as one draw from
+    N(D, V) at their own risk. Arguments, result and errors as in `draw_joint`; windows that overlap do not depend on
+    each other, so `settled` is not used.
     """
     observed = torch.isfinite(batch.risk)
     context, queries = pack(batch, observed), pack(batch, batch.asked & ~observed)

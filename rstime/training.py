@@ -29,11 +29,11 @@ class TrainingConfig:
     Attributes
     ----------
     batch
-        Windows a step; 0 for as many as hold 4096 measurements, 8 to 96.
+        Windows a step; 0 (chosen when fitting) for as many as hold about 4096 measurements, 8 to 96.
     learning_rate, warmup, weight_decay, clip
         AdamW, linear warm-up in steps, largest gradient norm.
     ema
-        Decay of the moving average of the weights, which is what is kept.
+        Decay of the moving average of the weights, which is what is kept; less in the first steps.
     isolated
         Share of steps in which hidden entries do not see each other (the exact-marginal mode).
     patterns
@@ -66,9 +66,10 @@ class Run:
     steps
         Steps taken.
     planned
-        Steps planned; --steps with this number replays the run.
+        Steps planned; --steps with this number replays the run, unless it was interrupted.
     history
-        One row a validation: step, training loss, held-out loss (1 is what the prior expects of itself).
+        One row a validation: step, training loss, held-out loss (1 is what the prior expects of itself). The first is
+        the prior's, with 1 in the place of a training loss.
     best
         Lowest held-out loss.
     interrupted
@@ -129,7 +130,7 @@ class Trainer:
     config
         How to train.
     checkpoint
-        Folder for resuming; None to keep nothing.
+        Folder for resuming, written at every validation; None to keep nothing.
     identity
         Names data and settings; a checkpoint of another identity is refused.
     report
@@ -159,7 +160,13 @@ class Trainer:
     def train(self, steps: int | None, minutes: float) -> Run:
         """Train for a number of steps, or for as many as fit in the minutes; Ctrl-C keeps the best so far.
 
-        With minutes, the number of steps is planned once, at the end of the warm-up, from the speed until then.
+        With minutes, the number of steps is planned once, at the end of the warm-up, from the speed until then; a run
+        that is resumed keeps its plan. A network that never beats the prior is left as it was at the start.
+
+        Raises
+        ------
+        ModelFileError
+            If the checkpoint is damaged, or of other data or settings.
         """
         config, network = self.config, self.denoiser.network
         assert network is not None
@@ -253,7 +260,13 @@ class Trainer:
             write_folder(self.checkpoint, self.tensors(), {"run": asdict(self.run), "identity": self.identity})
 
     def resume(self) -> None:
-        """Go on from the checkpoint if there is one, of the same data and settings."""
+        """Go on from the checkpoint if there is one.
+
+        Raises
+        ------
+        ModelFileError
+            If it is damaged, or of other data or settings.
+        """
         if self.checkpoint is None or not self.checkpoint.exists():
             return
         config = read_config(self.checkpoint)
