@@ -423,7 +423,8 @@ class RiskDiffusion:
         config = read_config(Path(path))
         with restore(Path(path)):
             settings = ModelConfig(**config["model"])
-            model = cls(**asdict(settings), transforms=config["transforms"])
+            training = TrainingConfig(**{**config["training"], "patterns": tuple(config["training"]["patterns"])})
+            model = cls(**asdict(settings), transforms=config["transforms"], training=training)
             model._scaler, model._axis = Scaler.from_dict(config["scaler"]), Axis.from_dict(config["axis"])
             model._prior = config["prior"]
             model._floor = read_support(config["support"]["smallest_risk"], len(model.variables))

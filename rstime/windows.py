@@ -23,6 +23,9 @@ from rstime.types import Batch, Bools, Floats, Series
 NEAR = 1e-3
 """Stamps closer than this, in steps, to the edge of a window count as on the edge."""
 
+LARGEST_RISK = 1e6
+"""Measurements of a larger risk, in standard deviations of the variable, tell nothing and count as missing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Item:
@@ -75,11 +78,12 @@ def prepare(series: Series, axis: Axis) -> Item:
     count = len(series.time)
     static = np.broadcast_to(series.static, (count, len(series.static)))
     covariates = np.concatenate([axis.cycles(series.time, series.timezone), static, series.known], axis=1)
+    missing = series.risk > LARGEST_RISK
     return Item(
         series.item_id,
         axis.steps(series.time),
-        np.nan_to_num(series.value).astype(np.float32),
-        series.risk.astype(np.float32),
+        np.where(missing, 0.0, series.value).astype(np.float32),
+        np.where(missing, np.inf, series.risk).astype(np.float32),
         covariates.astype(np.float32),
         series.asked,
         stamp_keys(series.item_id, series.time),
