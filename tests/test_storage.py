@@ -16,10 +16,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from oracles.series import two_levels
 from rstime import storage
 from rstime.errors import ModelFileError
+from rstime.gaussian_fit import GaussianConfig
 from rstime.model import RiskDiffusion
 from rstime.storage import CONFIG, WEIGHTS, read_config, read_tensors, write_folder
+from rstime.training import TrainingConfig
 from rstime.types import Series
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b/c": torch.tensor(7), "view": torch.arange(8.0)[::2]}
@@ -112,14 +115,14 @@ def test_what_cannot_be_json_is_refused_before_anything_is_replaced(tmp_path: Pa
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small diffusion model of two variables."""
-    rng = np.random.default_rng(0)
-    time, names = np.arange(16.0), ("x", "y")
-    series = [
-        Series(f"{i}", time, names, rng.standard_normal((16, 2)), rng.uniform(0.1, 1, (16, 2))) for i in range(12)
-    ]
-    model = RiskDiffusion(size="tiny", window=8).fit(series, steps=3, progress=False)
+    training = TrainingConfig(batch=16, learning_rate=1e-3, warmup=5, validations=3, validation_batches=2, ema=0.9)
+    model = RiskDiffusion(
+        size="tiny", window=12, gaussian=GaussianConfig(steps=40, tokens=60, moments=16), training=training
+    )
+    model.fit(two_levels(1, 300), steps=15, seed=1, progress=False)
     path = tmp_path_factory.mktemp("models") / "m"
     model.save(path)
+    assert json.loads((path / CONFIG).read_text())["network"]
     return path
 
 
@@ -183,6 +186,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "setting unknown": edit(model__colour="red"),
     "size unknown": edit(model__size="huge"),
     "kind unknown": edit(model__model="oracle"),
+    "network said to be missing": edit(network=False),
     "size of another model": edit(model__size="small"),
     "window NaN": edit(model__window=math.nan),
     "window text": edit(model__window="48"),
@@ -190,7 +194,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "scale zero": edit(scaler__scale=[0.0, 1.0]),
     "scale of another length": edit(scaler__scale=[1.0]),
     "location infinite": edit(scaler__location=[math.inf, 0.0]),
-    "variables fewer": edit(scaler__variables=["x"]),
+    "variables fewer": edit(scaler__variables=["x0"]),
     "step infinite": edit(axis__step=math.inf),
     "step negative": edit(axis__step=-1.0),
     "prior of more variables": edit(prior__channels=3),
@@ -241,7 +245,7 @@ def test_no_source_file_unpickles(repository: Path) -> None:
 
 
 def test_a_loaded_model_gives_the_same_samples(saved: Path, tmp_path: Path) -> None:
-    item = Series("a", np.arange(5.0), ("y",), np.zeros((5, 1)), np.array([[0.5], [np.inf], [0.1], [np.inf], [0.0]]))
+    item = Series("a", np.arange(5.0), ("x1",), np.zeros((5, 1)), np.array([[0.5], [np.inf], [0.1], [np.inf], [0.0]]))
     one = RiskDiffusion.load(saved)
     one.save(tmp_path / "again")
     assert files(tmp_path / "again") == files(saved)
