@@ -29,12 +29,12 @@ def bf16_pays(device: torch.device) -> bool:
 
 
 class Denoiser(nn.Module):
-    """E[x | m = x + tau e] for every entry of a window, at any level vector tau.
+    """E[x | m = x + tau e] for every entry of a window, at any level vector tau; all in sd of each channel.
 
     Parameters
     ----------
     prior
-        The Gaussian model G, V; its parameters are not trained here.
+        The Gaussian model G, V; it is made float32 and is not trained here.
     network
         F_theta; None for the Gaussian model alone.
     """
@@ -78,7 +78,10 @@ class Denoiser(nn.Module):
         return token_features(belief, m, tau)
 
     def gates(self, features: Tensor, tokens: Tokens) -> Tensor:
-        """Return the network's (S, B, N, 1 + SIGNS) outputs, computed for a cache-sized group of windows at a time."""
+        """Return the network's (S, B, N, 1 + SIGNS) outputs from (S, B, N, FEATURES).
+
+        Without gradients they are computed for a cache-sized group of windows at a time, in bfloat16 where it pays.
+        """
         assert self.network is not None
         rows, repeated = features.flatten(0, 1), tokens.repeat(len(features))
         size = len(rows) if torch.is_grad_enabled() else max(AT_ONCE // rows.shape[1], 1)
@@ -89,7 +92,20 @@ class Denoiser(nn.Module):
         return gates.reshape(*features.shape[:3], -1)
 
     def remember(self, tokens: Tokens, belief: Belief, m: Tensor, tau: Tensor) -> tuple[Tensor, Memory]:
-        """Denoise a context and keep what later queries need of it."""
+        """Denoise a context and keep what later queries need of it.
+
+        Parameters
+        ----------
+        tokens, m, tau
+            As for `forward`.
+        belief
+            The prior's of these tokens, given m at tau.
+
+        Returns
+        -------
+        denoised, memory
+            (S, B, N) E[x | m]; keys and values of the S B contexts, empty without a network.
+        """
         if self.network is None:
             return belief.mean, Memory([], [])
         features = self.features(belief, m, tau)
@@ -111,6 +127,11 @@ class Denoiser(nn.Module):
             (S, B, M) own states and their (B, M) levels.
         memory
             What `remember` kept of the context; one for all samples or one for each.
+
+        Returns
+        -------
+        denoised, belief
+            (S, B, M) E[x | context, m], and the prior's belief with the queries' own states added.
         """
         belief = update(prediction, m, s)
         if self.network is None:
@@ -121,7 +142,7 @@ class Denoiser(nn.Module):
         return combine(belief, features, gates.reshape(*features.shape[:3], -1)), belief
 
     def predict(self, factor: Conditioned, queries: Tokens, m: Tensor) -> Belief:
-        """Return the prior's belief of queries given a context that the prior is conditioned on."""
+        """Return the prior's belief of (B, M) queries, given (S, B, N) m of the context it is conditioned on."""
         with torch.no_grad():
             return factor.predict(queries, m)
 
@@ -131,6 +152,15 @@ def combine(belief: Belief, features: Tensor, gates: Tensor) -> Tensor:
 
     What a Gaussian prior misses is mostly a matter of weights: how much each of its components counts here. A linear
     read-out of such a product has no gradient to start from; gates have.
+
+    Parameters
+    ----------
+    belief
+        G, (S, B, N), and V, (B, N).
+    features
+        (S, B, N, FEATURES), the SIGNS features that turn with the sign of the data last.
+    gates
+        (S, B, N, 1 + SIGNS) outputs of the network: the shift first, then a gate for each of these.
     """
     correction = gates[..., 0] + (gates[..., 1:] * features[..., -SIGNS:]).sum(-1)
     return belief.mean + belief.variance.sqrt() * correction

@@ -4,10 +4,11 @@ Covariance of the clean signal between variable c at time t and variable d at ti
 
     k((t, c), (u, d)) = sum_q B_q[c, d] rho_q(|t - u|),     B_q = A_q A_q^T + diag(b_q)
 
-with rho_q from a short list: white, exponentials and Matern-3/2 of several length scales, damped cosines. Long scales
-carry the wandering of levels, cosines the seasons; every rho_q is Markov, so the same model has a state-space form of
-linear cost (statespace.py). The mean is linear in the covariates. All parameters maximise the likelihood of the noisy
-data with their known risks, stopped by the likelihood of held-out windows.
+with rho_q from a short list: exponentials and Matern-3/2 of several length scales, damped cosines; and a white part
+for each variable alone. B_q is diagonal where variables are kept apart. Long scales carry the wandering of levels,
+cosines the seasons; every rho_q is Markov, so that variables kept apart have a state-space form of linear cost
+(statespace.py). The mean is linear in the covariates. All parameters maximise the likelihood of the noisy data with
+their known risks, stopped by the likelihood of held-out windows (gaussian_fit.py).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class GaussianModel(nn.Module):
     channels, covariates
         Number of variables and of covariates.
     window
-        Length of a window in steps; sets the length scales.
+        Length of a window in steps; the length scales and periods start from it.
     rank
         Rank of the coregionalisation matrices; min(channels, 8) by default.
     joint
@@ -79,7 +80,7 @@ class GaussianModel(nn.Module):
         self.double()
 
     def whiten(self, variance: float = 1.0) -> None:
-        """Make the model white: EDM's scalars for data of this variance."""
+        """Make the model white, in place: EDM's scalars for data of this variance, in sd squared."""
         with torch.no_grad():
             self.loading.zero_()
             self.log_own.fill_(-math.inf)
@@ -88,7 +89,7 @@ class GaussianModel(nn.Module):
     # ---- covariance and mean -------------------------------------------------------------------------------------
 
     def correlations(self, lag: Tensor) -> Tensor:
-        """Return rho_q(lag), (Q, ...), of all components but the white one."""
+        """Return rho_q, (Q, ...), of all components but the white one at lags (...) in steps."""
         e, k = self.exponentials, self.exponentials + self.materns
         scale = self.log_scale.exp().to(lag.dtype).reshape(-1, *(1,) * lag.ndim)
         period = self.log_period.exp().to(lag.dtype).reshape(-1, *(1,) * lag.ndim)
@@ -167,7 +168,10 @@ class GaussianModel(nn.Module):
     # ---- likelihood ----------------------------------------------------------------------------------------------
 
     def negative_log_likelihood(self, tokens: Tokens, value: Tensor, risk: Tensor) -> Tensor:
-        """Return the mean over windows of -log p(y) per measurement, for (B, N) values with their risks."""
+        """Return the mean over windows of -log p(y) per measurement, in nats, for (B, N) values with their risks.
+
+        Risks count as at least LEVEL_FLOOR; values and risks of padding are not read.
+        """
         root = torch.where(tokens.exists, 1 / risk.square().clamp_min(LEVEL_FLOOR**2), 0.0).sqrt()
         eye = torch.eye(risk.shape[-1], dtype=risk.dtype)
         chol = torch.linalg.cholesky(eye + root[:, :, None] * self.covariance(tokens) * root[:, None, :])
@@ -182,8 +186,9 @@ class GaussianModel(nn.Module):
     # ---- conditioning --------------------------------------------------------------------------------------------
 
     def condition(self, tokens: Tokens, tau: Tensor) -> Conditioned:
-        """Condition on tokens measured at levels tau, (B, N), inf where there is no measurement.
+        """Condition on tokens measured at levels tau, (B, N), in sd; inf where there is no measurement.
 
+        Levels below LEVEL_FLOOR count as that floor.
         Joint models factorise the covariance of the tokens; models of separate channels smooth along time.
         """
         return self.factorise(tokens, tau) if self.joint else Smoother(self.chain(), self.mean, tokens, tau)
