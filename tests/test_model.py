@@ -63,7 +63,8 @@ def outspoken(model: RiskDiffusion) -> RiskDiffusion:
     other.config = replace(model.config, model="diffusion", size="tiny")
     denoiser = build_denoiser(model._prior, other.config, 0)
     denoiser.prior.load_state_dict(model.baseline()._denoiser.prior.state_dict())  # type: ignore[union-attr]
-    torch.nn.init.normal_(denoiser.network.head.weight, std=0.005)  # type: ignore[union-attr]
+    generator = torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(denoiser.network.head.weight, std=0.01, generator=generator)  # type: ignore[union-attr]
     other._denoiser = denoiser.eval().requires_grad_(False)
     return other
 
