@@ -104,8 +104,9 @@ def fields(batch: Batch) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("isolated", [0.0, 1.0])
-def test_loss_is_the_weighted_error_of_the_denoiser(isolated: float) -> None:
+def test_loss_is_the_weighted_error_of_the_denoiser(isolated: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against target and weight written out entry by entry, with a network that has something to say."""
+    monkeypatch.setenv("RSTIME_FLOAT32", "1")
     denoiser, batch = make_denoiser(0.3), make_batch()
     made = make_example(denoiser, batch, torch.Generator().manual_seed(3), isolated, PATTERNS)
     with torch.no_grad():
@@ -123,7 +124,7 @@ def test_loss_is_the_weighted_error_of_the_denoiser(isolated: float) -> None:
             w = weight(part.risk, part.tau, belief.variance)
             total += float((w * (out[0] - value).square())[teaches(part.risk, part.tau)].sum())
             count += int((teaches(part.risk, part.tau) & part.tokens.exists).sum())
-    assert found == pytest.approx(total / count, rel=2e-3)
+    assert found == pytest.approx(total / count, rel=1e-5)
 
 
 @pytest.mark.parametrize("isolated", [0.0, 1.0])

@@ -236,8 +236,9 @@ def test_marginals_are_those_of_the_joint_posterior(monkeypatch: pytest.MonkeyPa
         assert float(found.covariance[~uncertain].abs().max()) < 1e-10
 
 
-def test_marginals_do_not_depend_on_what_else_is_asked() -> None:
+def test_marginals_do_not_depend_on_what_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing leaks from where the other hidden measurements are, however much the network makes of its inputs."""
+    monkeypatch.setenv("RSTIME_FLOAT32", "1")
     denoiser, batch = make_denoiser(trained=0.3), make_batch(2)
     config, support = SamplerConfig(samples=3, joint=False), torch.zeros(C)
     whole = draw_isolated(denoiser, batch, support, config)
