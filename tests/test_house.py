@@ -31,7 +31,19 @@ FRAMES = {"cells", "answers", "covariates", "frame"}
 WINDOWS = {"axis", "scaling", "windows"}
 PRIOR = {"tokens", "lines", "belief", "statespace", "gaussian"}
 TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "posterior"}
-FITTING = {"examples", "training", "storage", "scores", "inference", "build", "support", "future", "config", "progress", "fitting"}
+FITTING = {
+    "examples",
+    "training",
+    "storage",
+    "scores",
+    "inference",
+    "build",
+    "support",
+    "future",
+    "config",
+    "progress",
+    "fitting",
+}
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
 ALLOWED: dict[str, set[str]] = {

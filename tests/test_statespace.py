@@ -130,9 +130,7 @@ def local_level(white: float) -> Chain:
     """Return a slow exponential, over short spans a random walk with steps of variance 1, and white noise."""
     empty = torch.zeros(0, dtype=torch.float64)
     scale, amplitude = torch.tensor([1e4], dtype=torch.float64), torch.tensor([[0.5e4]], dtype=torch.float64).sqrt()
-    return Chain(
-            scale, empty, empty, empty, amplitude, torch.tensor([white], dtype=torch.float64), torch.tensor([0])
-        )
+    return Chain(scale, empty, empty, empty, amplitude, torch.tensor([white], dtype=torch.float64), torch.tensor([0]))
 
 
 @pytest.mark.parametrize("white", [0.3, 0.0])
