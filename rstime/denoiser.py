@@ -86,8 +86,7 @@ class Denoiser(nn.Module):
         rows, repeated = features.flatten(0, 1), tokens.repeat(len(features))
         size = len(rows) if torch.is_grad_enabled() else max(AT_ONCE // rows.shape[1], 1)
         groups = (slice(i, i + size) for i in range(0, len(rows), size))
-        fast = not torch.is_grad_enabled() and bf16_pays(rows.device)
-        with torch.autocast(rows.device.type, torch.bfloat16, enabled=fast):
+        with self.cast():
             gates = torch.cat([self.network.context(rows[group], repeated.rows(group))[0] for group in groups])
         return gates.reshape(*features.shape[:3], -1)
 
@@ -126,7 +125,7 @@ class Denoiser(nn.Module):
         m, s
             (S, B, M) own states and their (B, M) levels.
         memory
-            What `remember` kept of the context; one for all samples or one for each.
+            What `remember` kept of the context, the same for all samples.
 
         Returns
         -------
@@ -137,9 +136,18 @@ class Denoiser(nn.Module):
         if self.network is None:
             return belief.mean, belief
         features = self.features(belief, m, s)
-        kept = memory.repeat(len(m) * len(s) // len(memory.exists[0]))
-        gates = self.network.query(features.flatten(0, 1), queries.repeat(len(m)), kept)
+        size = len(m) if torch.is_grad_enabled() else max(AT_ONCE // max(s.numel(), 1), 1)
+        groups = [features[i : i + size] for i in range(0, len(m), size)]
+        with self.cast():
+            gates = torch.cat(
+                [self.network.query(x.flatten(0, 1), queries.repeat(len(x)), memory.repeat(len(x))) for x in groups]
+            )
         return combine(belief, features, gates.reshape(*features.shape[:3], -1)), belief
+
+    def cast(self) -> torch.autocast:
+        """Return the context in which the network runs: bfloat16 while sampling, where it is faster."""
+        fast = not torch.is_grad_enabled() and bf16_pays(self.device)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
     def predict(self, factor: Conditioned, queries: Tokens, m: Tensor) -> Belief:
         """Return the prior's belief of (B, M) queries, given (S, B, N) m of the context it is conditioned on."""

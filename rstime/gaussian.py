@@ -77,6 +77,7 @@ class GaussianModel(nn.Module):
         self.log_white = nn.Parameter(torch.full((channels,), math.log(0.05)))
         self.weight = nn.Parameter(torch.zeros(1 + covariates, channels))
         self._table: tuple[int, Tensor] | None = None  # with the versions of the parameters it was made from
+        self._last: tuple[Tokens, int, Tensor, Tensor] | None = None
         self.double()
 
     def whiten(self, variance: float = 1.0) -> None:
@@ -195,13 +196,24 @@ class GaussianModel(nn.Module):
 
     def factorise(self, tokens: Tokens, tau: Tensor) -> Factor:
         """Factorise the covariance of tokens measured at levels tau, at a cost cubic in their number."""
-        parts = self.parts(tokens, tokens)
-        k = parts.sum(0)
-        k.diagonal(dim1=-2, dim2=-1).add_(self.white(tokens, k.dtype))
+        parts, k = self.own(tokens)
         root = (1 / tau.clamp_min(LEVEL_FLOOR)).masked_fill(~tokens.exists, 0.0)
         b = root[:, :, None] * k * root[:, None, :]
         b.diagonal(dim1=-2, dim2=-1).add_(1.0)
         return Factor(self, tokens, self.mean(tokens), parts, k, root, torch.cholesky_inverse(torch.linalg.cholesky(b)))
+
+    def own(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """Return the parts and the whole of the covariance of tokens; those last asked for are kept."""
+        version = sum(p._version for p in self.parameters())
+        last = self._last
+        if last is not None and last[0] is tokens and last[1] == version:
+            return last[2], last[3]
+        parts = self.parts(tokens, tokens)
+        k = parts.sum(0)
+        k.diagonal(dim1=-2, dim2=-1).add_(self.white(tokens, k.dtype))
+        if not self.loading.requires_grad:
+            self._last = tokens, version, parts, k
+        return parts, k
 
     def chain(self) -> Chain:
         """Return the state-space form of a model of separate channels, in float64."""

@@ -17,7 +17,7 @@ Turn = tuple[Tensor, Tensor]
 
 def rotate(x: Tensor, turn: Turn) -> Tensor:
     """Turn pairs of features of (B, H, N, E) queries or keys by the angles of `Rotary`."""
-    cos, sin = turn
+    cos, sin = (angle.to(x.dtype) for angle in turn)
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
