@@ -18,7 +18,7 @@ from rstime.types import Batch
 
 STILL = 0.5  # sd: a channel whose smallest training risk is larger does not move
 HELD = math.sqrt(2)  # a measurement of risk below HELD x support is held at its risk, not fused
-HOLD = 3  # levels for which the gates of the network are held
+HOLD = 4  # levels for which the gates of the network are held
 EXIT, SETTLE, PATH = 0, 1, 2  # uses of noise: the last draw, settled entries, and the steps of the path from here on
 
 
@@ -34,7 +34,7 @@ class SamplerConfig:
         A name of SAMPLERS.
     evaluations
         Levels of the path, the first (s = inf) and the last (the exit) counted, at least 2. The denoiser is asked once
-        at each (Heun's rule asks twice a step); on a joint path the network computes its gates at every third of these
+        at each (Heun's rule asks twice a step); on a joint path the network computes its gates at every fourth of these
         calls and at the exit. A model without a network needs no path.
     joint
         Sample all entries together; False gives each missing entry its own marginal, in parallel.
@@ -148,7 +148,7 @@ def draw_joint(
 
 
 class Denoise:
-    """E[x | x(s), measurements] along a path: the prior anew at every level, the network at every third one.
+    """E[x | x(s), measurements] along a path: the prior anew at every level, the network at every fourth one.
 
     The prior carries what changes fast with the level; the gates of the network change slowly and are held between.
 
