@@ -380,7 +380,7 @@ class RiskDiffusion:
     def save(self, path: str | Path) -> None:
         """Write the model into a folder: config.json and weights.safetensors; an older one is replaced.
 
-        Names of columns are not kept: a loaded model reads tables by the default ones, and Series as ever.
+        Names of columns are kept: a loaded model reads tables of the same kind.
 
         Raises
         ------
@@ -392,6 +392,7 @@ class RiskDiffusion:
         config = {
             "model": asdict(self.config),
             "transforms": self.transforms,
+            "columns": asdict(self.columns),
             "scaler": scaler.to_dict(),
             "axis": axis.to_dict(),
             "prior": self._prior,
@@ -426,6 +427,7 @@ class RiskDiffusion:
             training = TrainingConfig(**{**config["training"], "patterns": tuple(config["training"]["patterns"])})
             model = cls(**asdict(settings), transforms=config["transforms"], training=training)
             model._scaler, model._axis = Scaler.from_dict(config["scaler"]), Axis.from_dict(config["axis"])
+            model.columns = Columns(**config["columns"])
             model._prior = config["prior"]
             model._floor = read_support(config["support"]["smallest_risk"], len(model.variables))
             model._counts = list(config["support"]["measurements"])

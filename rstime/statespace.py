@@ -235,7 +235,7 @@ class Smoother:
         """Return (P, L, S, M) what each group of components adds to the mean: sum_j K_q(., j) a_j, with a = `pull`."""
         z = self.gains
         total = pull.new_zeros(PARTS, *pull.shape)
-        group = torch.cat([self.chain.groups, self.chain.groups[len(self.chain.exponential) :]])
+        group = torch.cat([self.chain.groups, self.chain.groups[len(self.chain.exponential) :]]).to(pull.device)
 
         def add(step: int, state: Tensor) -> None:
             total[:, step].index_add_(0, group, z.h[:, None] * state)

@@ -54,7 +54,7 @@ class TrainingConfig:
     patterns: tuple[float, float, float, float] = (0.55, 0.15, 0.15, 0.15)
     validations: int = 20
     validation_batches: int = 8
-    patience: int = 0
+    patience: int = 6
 
 
 @dataclass

@@ -21,6 +21,7 @@ from rstime.build import build_denoiser
 from rstime.datasets.laws import answer
 from rstime.datasets.simulate import Simulated, gaussian_series, shifted_series
 from rstime.errors import ConfigError, DataError, ModelFileError, NotFittedError, RstimeWarning
+from rstime.frame import Columns
 from rstime.gaussian_fit import GaussianConfig
 from rstime.model import RiskDiffusion
 from rstime.training import TrainingConfig
@@ -594,3 +595,14 @@ def test_baseline_is_the_gaussian_model_inside() -> None:
     from_scratch.fit(two_levels(1, 300), steps=40, seed=1, progress=False)
     for a, b in zip(alone.impute(items, samples=4), from_scratch.impute(items, samples=4), strict=True):
         np.testing.assert_allclose(a.samples, b.samples, rtol=0, atol=1e-5)
+
+
+def test_a_loaded_model_reads_tables_by_the_names_it_was_fitted_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"bed": "a", "when": range(30), "what": "x", "read": rng.standard_normal(30), "error": 0.2})
+    columns = Columns("bed", "when", "what", "read", "error")
+    model = RiskDiffusion("gaussian", window=10).fit(table, steps=5, progress=False, columns=columns)
+    model.save(tmp_path / "model")
+    loaded = RiskDiffusion.load(tmp_path / "model")
+    answers = [one.impute(table, samples=5)[0].samples for one in (model, loaded)]
+    np.testing.assert_array_equal(*answers)
