@@ -175,10 +175,18 @@ def _check_outputs(options: argparse.Namespace) -> None:
     """Find out before the long work whether the results can be written, and whether counts make sense."""
     from rstime.tables import check_folders, check_suffix
 
-    targets = [path for path in (options.out, options.joint_samples) if path is not None]
-    for path in targets:
-        check_suffix(path, "output")
-    check_folders(*targets)
+    targets = {"--out": options.out, "--joint-samples": options.joint_samples}
+    taken = {path.resolve() for path in (options.table, options.static, options.known) if path is not None}
+    for option, path in targets.items():
+        if path is None:
+            continue
+        check_suffix(path, option)
+        check_folders(path)
+        if path.is_dir():
+            raise ConfigError(option, f"{path} is a folder", "Name a file.")
+        if path.resolve() in taken:
+            raise ConfigError(option, f"{path} is another file of this command already", "Choose another name.")
+        taken.add(path.resolve())
     if options.samples < 1:
         raise ConfigError("--samples", f"{options.samples}", "Give a positive count.")
     if options.command == "forecast" and isinstance(options.horizon, int) and options.horizon < 1:

@@ -244,6 +244,14 @@ def test_forecast_writes_the_future_rows(fake: type[FakeModel], table: Path, tmp
     assert fake.calls["horizon"] == "3h"
 
 
+def test_a_folder_is_no_output(fake: type[FakeModel], table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = table.with_name("result.csv")
+    out.mkdir()
+    assert run("impute", "model", table, "--out", out) == 2
+    assert "--out" in capsys.readouterr().err.splitlines()[-1]
+    assert not fake.calls
+
+
 def test_covariates_reach_the_series(fake: type[FakeModel], table: Path, tmp_path: Path) -> None:
     static, known = tmp_path / "static.csv", tmp_path / "known.csv"
     static.write_text("item_id,age\n007,61\nA,44\n")
@@ -294,6 +302,10 @@ def test_bad_rows_are_named_and_nothing_is_written(
         (["impute", "model", "absent.csv", "--out", "r.csv"], "absent.csv"),
         (["impute", "model", "table.csv", "--out", "r.xlsx"], "xlsx"),
         (["impute", "model", "table.csv", "--out", "absent/r.csv"], "absent"),
+        (["impute", "model", "table.csv", "--out", "../"], "--out"),
+        (["forecast", "model", "table.csv", "--horizon", "2", "--out", "./table.csv"], "table.csv is another file"),
+        (["impute", "model", "table.csv", "--out", "r.csv", "--joint-samples", "r.csv"], "--joint-samples"),
+        (["impute", "model", "table.csv", "--out", "r.csv", "--known", "k.csv", "--joint-samples", "k.csv"], "k.csv"),
         (["impute", "model", "table.csv", "--out", "r.csv", "--samples", "0"], "--samples"),
         (["forecast", "model", "table.csv", "--out", "r.csv", "--horizon", "0"], "--horizon"),
         (["forecast", "model", "table.csv", "--out", "r.csv", "--horizon", "-5"], "--horizon"),
