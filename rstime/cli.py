@@ -6,7 +6,8 @@ import argparse
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -47,7 +48,10 @@ def fit(options: argparse.Namespace) -> None:
     check_folders(target)
     if target.exists() and not (target / "config.json").is_file():
         raise ConfigError("--out", f"{target} exists and is not a model", "Choose another name.")
-    _, series = _series(options, grid=options.grid, fitting=True)
+    with _naming("--grid", options.grid):
+        _, series = _series(options, grid=options.grid, fitting=True)
+    with _naming("--window", options.window):
+        window = _window(options.window, series, options.grid)
     unfinished = target.with_name(f"{target.name}.unfinished")
     if unfinished.exists():
         _say(options, f"going on from {unfinished}")
@@ -57,7 +61,7 @@ def fit(options: argparse.Namespace) -> None:
     model = RiskDiffusion(
         options.model,
         size=options.size,
-        window=_window(options.window, series, options.grid),
+        window=window,
         grid=options.grid,
         transforms=dict(options.transform),
     )
@@ -105,7 +109,8 @@ def forecast(options: argparse.Namespace) -> None:
     _check_outputs(options)
     model = _load(options)
     columns, series = _series(options, grid=model.grid)
-    posteriors = model.forecast(series, options.horizon, samples=options.samples, seed=options.seed)
+    with _naming("--horizon", options.horizon):
+        posteriors = model.forecast(series, options.horizon, samples=options.samples, seed=options.seed)
 
     from rstime.answers import future_rows
 
@@ -191,6 +196,18 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise ConfigError("--samples", f"{options.samples}", "Give a positive count.")
     if options.command == "forecast" and isinstance(options.horizon, int) and options.horizon < 1:
         raise ConfigError("--horizon", f"{options.horizon}", "Give a positive count, or a duration such as 24h.")
+
+
+@contextmanager
+def _naming(option: str, extent: int | str | None) -> Iterator[None]:
+    """Say which option a duration that cannot be read was given to."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.field != "duration":
+            raise
+        remedy = "Give a positive count, or a duration of fixed length, such as 30min, 24h or 2D."
+        raise ConfigError(option, f"{extent!r} is not a positive duration", remedy) from error
 
 
 def _write(

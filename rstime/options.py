@@ -45,7 +45,7 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
     add("--data", metavar="NAME", help="a public data set, such as physionet2012 (default: a simulated ward)")
     add("--root", type=Path, metavar="DIR", help="folder that holds the data set")
     add("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="folder for pictures (default: demo-out)")
-    add("--seed", type=int, default=0, help="the same seed gives the same data (default: 0)")
+    add("--seed", type=seed, default=0, help="the same seed gives the same data (default: 0)")
     add("--max-minutes", type=minutes, default=2.0, metavar="MINUTES", help="time limit of training (default: 2)")
 
 
@@ -82,7 +82,7 @@ def _add_answers(command: argparse.ArgumentParser, name: str) -> None:
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
-    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same answer (default: 0)")
+    command.add_argument("--seed", type=seed, default=0, help="the same seed gives the same answer (default: 0)")
     command.add_argument("--quiet", action="store_true", help="no progress, only warnings and errors")
     names = command.add_argument_group("columns of TABLE")
     for option, column in COLUMNS.items():
@@ -108,6 +108,13 @@ def minutes(text: str) -> float:
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
     return value
+
+
+def seed(text: str) -> int:
+    """Read a whole number that every generator takes."""
+    if not (text.isdecimal() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to 2^63 - 1")
+    return int(text)
 
 
 def quantiles(text: str) -> tuple[float, ...]:

@@ -128,6 +128,16 @@ def test_an_item_without_readings_gets_the_prior_and_a_warning(
     assert answer["std"] == pytest.approx(8, rel=0.3)
 
 
+@pytest.mark.parametrize("horizon", ["0h", "soon", "1.5"])
+def test_a_horizon_that_is_no_duration_is_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], horizon: str
+) -> None:
+    out = tmp_path / "future.csv"
+    assert run("forecast", folder / "model", folder / "table.csv", "--horizon", horizon, "--out", out, "--quiet") == 2
+    assert f"error: --horizon: '{horizon}'" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_a_folder_that_is_no_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "t.csv").write_text("item_id,timestamp,variable,value,sd\na,2026-01-01,hr,5,1\n")
     assert run("impute", tmp_path / "absent", tmp_path / "t.csv", "--out", tmp_path / "r.csv") == 2
