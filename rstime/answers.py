@@ -131,7 +131,8 @@ def summary(samples: NDArray[Any], quantiles: Sequence[float]) -> Floats:
     """(N, 2 + L) mean, standard deviation and L quantiles of samples (S, N); NaN where there is none."""
     ddof = 1 if len(samples) > 1 else 0
     levels = np.quantile(samples, list(quantiles), axis=0, method="weibull")
-    parts = [samples.mean(0)[None], samples.std(0, ddof=ddof)[None], levels]
+    shift = samples - samples[0]  # so that equal samples, of an exact reading, come out unchanged
+    parts = [(samples[0] + shift.mean(0))[None], shift.std(0, ddof=ddof)[None], levels]
     return np.concatenate(parts).T.astype(np.float64)
 
 

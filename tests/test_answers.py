@@ -156,6 +156,15 @@ def test_entries_without_samples_are_left_out_of_joint_samples() -> None:
     assert rows["value"].notna().all()
 
 
+def test_equal_samples_are_repeated_to_the_last_bit() -> None:
+    series = future().series
+    value = np.random.default_rng(0).normal(37.1, 0.3, size=(3, 2))
+    rows = future_rows([Posterior(series, np.repeat(value[None], 100, axis=0))], quantiles=[0.05, 0.9])
+    for name in ("mean", "0.05", "0.9"):
+        np.testing.assert_array_equal(rows[name], value.ravel())
+    np.testing.assert_array_equal(rows["std"], 0)
+
+
 def test_one_sample_has_a_mean_and_no_spread() -> None:
     posterior = future()
     point = Posterior(posterior.series, posterior.samples[:1])
