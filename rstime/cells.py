@@ -229,7 +229,8 @@ def sd_column(cells: Cells, columns: Columns) -> str | None:
     if columns.sd in cells.frame.columns or columns.sd != Columns.sd:
         cells.require(columns.sd)
         return columns.sd
-    warn("sd: no such column, so every value is taken as exact (sd 0). Add it, or name it with Columns(sd=...).")
+    remedy = "Add it, or say which column it is: Columns(sd=...), on the command line --sd-col."
+    warn(f"sd: no such column, so every value is taken as exact (sd 0). {remedy}")
     return None
 
 

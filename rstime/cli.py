@@ -136,7 +136,9 @@ def _table(options: argparse.Namespace, columns: Columns) -> pd.DataFrame:
     """Read the columns of TABLE that mean something."""
     from rstime.tables import read
 
-    return read(options.table, text=(columns.item_id, columns.variable), columns=set(vars(columns).values()))
+    unused = "sd" if columns.variance else "variance"
+    names = {name for role, name in vars(columns).items() if role != unused}
+    return read(options.table, text=(columns.item_id, columns.variable), columns=names)
 
 
 def _series(

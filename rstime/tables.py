@@ -36,7 +36,7 @@ def read(path: Path, *, text: Collection[str] = (), columns: Collection[str] | N
     text
         Columns of names: read as text from CSV, so that item "007" and variable "NA" stay what they are.
     columns
-        The only columns to read, where they exist; all of them by default.
+        The only columns to read; all of them by default, and where one is absent, so that a complaint can list them.
 
     Raises
     ------
@@ -53,11 +53,11 @@ def read(path: Path, *, text: Collection[str] = (), columns: Collection[str] | N
     try:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)
-            return frame if columns is None else frame[[name for name in frame if name in columns]]
+            return frame[_wanted(frame.columns, columns)]
         header = pd.read_csv(path, nrows=0).columns
         return pd.read_csv(
             path,
-            usecols=None if columns is None else lambda name: name in columns,
+            usecols=_wanted(header, columns),
             dtype={name: str for name in header if name in text},
             keep_default_na=False,
             na_values={name: [""] if name in text else EMPTY for name in header},
@@ -67,6 +67,11 @@ def read(path: Path, *, text: Collection[str] = (), columns: Collection[str] | N
         raise DataError(
             "table", f"{path} cannot be read ({error})", "Check that it is what its suffix says."
         ) from error
+
+
+def _wanted(header: pd.Index[str], columns: Collection[str] | None) -> list[str]:
+    """Return these columns, or all if any of them is absent."""
+    return list(header) if columns is None or set(columns) - set(header) else [x for x in header if x in columns]
 
 
 def read_verbatim(path: Path) -> pd.DataFrame:

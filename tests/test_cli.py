@@ -296,6 +296,18 @@ def test_bad_rows_are_named_and_nothing_is_written(
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
 
 
+def test_an_absent_column_is_named_beside_all_that_are_there(
+    fake: type[FakeModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("bed;timestamp;variable;value;sd\na;2024-01-01;hr;5;1\n")
+    assert run("fit", path, "--out", tmp_path / "model") == 2
+    assert "no column 'item_id' among bed;timestamp;variable;value;sd" in capsys.readouterr().err
+    path.write_text("bed,timestamp,variable,value,sd\na,2024-01-01,hr,5,1\n")
+    assert run("fit", path, "--out", tmp_path / "model") == 2
+    assert "among bed, timestamp, variable, value, sd." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [

@@ -42,7 +42,14 @@ def test_parquet_keeps_types(tmp_path: Path) -> None:
     frame = pd.DataFrame({"item_id": [7, 8], "timestamp": pd.to_datetime(["2024-01-01", "2024-01-02"], utc=True)})
     write(frame, tmp_path / "a.parquet")
     pd.testing.assert_frame_equal(read(tmp_path / "a.parquet"), frame)
-    assert list(read(tmp_path / "a.parquet", columns={"item_id", "sd"}).columns) == ["item_id"]
+    assert list(read(tmp_path / "a.parquet", columns={"item_id"}).columns) == ["item_id"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_all_columns_are_read_where_one_is_absent(tmp_path: Path, name: str) -> None:
+    write(pd.DataFrame({"id": ["x"], "sd": [1.0], "note": ["y"]}), tmp_path / name)
+    assert list(read(tmp_path / name, columns={"item_id", "sd"}).columns) == ["id", "sd", "note"]
+    assert list(read(tmp_path / name, columns={"id", "sd"}).columns) == ["id", "sd"]
 
 
 @pytest.mark.parametrize("name", ["absent.csv", "broken.parquet", "empty.csv"])
