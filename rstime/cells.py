@@ -19,6 +19,9 @@ from rstime.types import Bools, Floats
 ZONE = r":\d{2}\S*?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
 """The zone at the end of a stamp that is text."""
 
+DAY_AND_MONTH = r"^(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}\b"
+"""Dates that begin with the day, or with the month."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -264,13 +267,18 @@ def _parsed(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     strange += list(texts[texts.str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?")])
     if strange:
         raise DataError(name, f"{_shown(strange[0])} is not a date", "Give dates with times, or numbers in all rows.")
+    day_first = _day_first(texts, name)
     dates = None
     for form in ("ISO8601", None):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                dates = pd.to_datetime(cells, format=form)
+                warnings.filterwarnings("error", "Parsed string .* un-recognized timezone", FutureWarning)
+                dates = pd.to_datetime(cells, format=form, dayfirst=day_first)
             break
+        except FutureWarning as error:
+            remedy = "Write the offset instead: 2026-01-31 13:05+01:00."
+            raise DataError(name, f"the time zone of {cells.iloc[0]!r} is not known", remedy) from error
         except (ValueError, TypeError, OverflowError) as error:
             if "tz-aware" in str(error).lower() or "mixed timezones" in str(error).lower():
                 raise _mixed_zones(name, ["several"]) from error
@@ -282,6 +290,16 @@ def _parsed(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     if dates.dtype == object:
         raise _mixed_zones(name, ["several"])
     return dates.reindex(place).reset_index(drop=True)
+
+
+def _day_first(texts: pd.Series[Any], name: str) -> bool:
+    """Whether dates such as 13/02/2026 begin with the day; one of them must tell, and no other contradict it."""
+    pairs = texts.astype(str).str.extract(DAY_AND_MONTH).dropna().astype(int)
+    day_first, month_first = bool((pairs[0] > 12).any()), bool((pairs[1] > 12).any())
+    if len(pairs) and day_first == month_first:
+        problem = f"{texts[pairs.index[0]]!r} may begin with the day or with the month"
+        raise DataError(name, problem, "Write dates as 2026-01-31 13:05.")
+    return day_first
 
 
 def _mixed_zones(name: str, zones: list[str]) -> DataError:

@@ -256,10 +256,37 @@ def test_mixed_time_zones_are_refused(stamps: tuple[Any, Any]) -> None:
         from_long(frame)
 
 
-@pytest.mark.parametrize("stamps", [("2026-01-01", "2026-01-01 03:00"), ("01/02/2026 10:00", "01/03/2026 11:00")])
+@pytest.mark.parametrize("stamps", [("2026-01-01", "2026-01-01 03:00"), ("01/02/2026 10:00", "01/13/2026 11:00")])
 def test_dates_as_text_are_read(stamps: tuple[str, str]) -> None:
     series = one(table(*(("p", stamp, "x", 1.0, 1.0) for stamp in stamps)))
     np.testing.assert_array_equal(series.time, [np.datetime64(pd.Timestamp(stamp), "ns") for stamp in stamps])
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ("01/02/2026 10:00", "13/02/2026 11:00"),
+        ("13.02.2026 10:00", "1.3.2026 11:00"),
+        ("13/02/26 1:00 PM", "1/3/26 2:00"),
+    ],
+)
+def test_days_come_first_where_any_date_says_so(stamps: tuple[str, str]) -> None:
+    series = one(table(*(("p", stamp, "x", 1.0, 1.0) for stamp in stamps)))
+    want = [pd.to_datetime(stamp, dayfirst=True, format="mixed") for stamp in stamps]
+    np.testing.assert_array_equal(series.time, np.array(want, dtype="datetime64[ns]"))
+
+
+@pytest.mark.parametrize(
+    "stamps", [("01/02/2026", "02/02/2026"), ("1.2.2026", "2.2.2026"), ("13/02/2026", "02/13/2026")]
+)
+def test_days_that_might_be_months_are_refused(stamps: tuple[str, str]) -> None:
+    with pytest.raises(DataError, match=r"timestamp: .* may begin with the day or with the month"):
+        from_long(table(*(("p", stamp, "x", 1.0, 1.0) for stamp in stamps)))
+
+
+def test_a_time_zone_that_is_not_known_is_refused_rather_than_dropped() -> None:
+    with pytest.raises(DataError, match="timestamp: the time zone of '2026-01-01 10:00 CET' is not known"):
+        from_long(table(("p", "2026-01-01 10:00 CET", "x", 1.0, 1.0)))
 
 
 def test_dates_as_objects_may_cross_a_clock_change() -> None:
