@@ -77,6 +77,13 @@ def test_repeats_fuse_by_precision_with_a_warning() -> None:
     assert series.risk[0, 0] == pytest.approx(1 / np.sqrt(1 + 1 / 4))
 
 
+@pytest.mark.parametrize("zone", ["", "Z"])
+def test_messages_name_dates_as_one_writes_them(zone: str) -> None:
+    frame = table(*(("p", f"2026-01-02 03:00{zone}", "x", value, 1.0) for value in (1.0, 2.0)))
+    with pytest.warns(RstimeWarning, match=r"at 2026-01-02 03:00:00(\+00:00)?\)"):
+        one(frame)
+
+
 def test_an_exact_reading_outweighs_noisy_ones() -> None:
     frame = table(("p", 0.0, "x", 10.0, 1.0), ("p", 0.0, "x", 13.0, 0.0), ("p", 0.0, "x", 13.0, 0.0))
     with pytest.warns(RstimeWarning):
@@ -478,7 +485,7 @@ def covariates(*rows: tuple[Any, ...]) -> pd.DataFrame:
 def test_static_numbers_belong_to_their_item() -> None:
     frame = table(("p", 0.0, "x", 1.0, 1.0), ("q", 0.0, "x", 1.0, 1.0), ("r", 0.0, "x", 1.0, 1.0))
     static = pd.DataFrame({"age": [30, np.nan, 9], "item_id": ["q", "p", "other"], "bmi": [20, 25, 1]})
-    with pytest.warns(RstimeWarning, match="static: no row for item 'r'"):
+    with pytest.warns(RstimeWarning, match="static: no row for 1 of 3 items, the first is 'r'"):
         first, second, third = from_long(frame, static=static)
     assert first.static_names == ("age", "bmi")
     np.testing.assert_array_equal([first.static, second.static, third.static], [[np.nan, 25], [30, 20], [np.nan] * 2])

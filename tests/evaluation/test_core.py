@@ -10,7 +10,6 @@ from rstime.datasets.laws import answer
 from rstime.evaluation import baselines, core
 from rstime.evaluation.baselines import Settings
 from rstime.evaluation.simulations import simulated
-from rstime.evaluation.speed import wide
 from rstime.training import Run
 from rstime.types import Series
 
@@ -99,14 +98,6 @@ def test_linear_interpolation_of_a_channel_without_readings_is_the_mean_and_drop
     item = Series("a", np.array([0.0, 1.0, 2.0, 3.0]), ("x", "y"), value, risk)
     np.testing.assert_allclose(baselines.interpolate(item), [[1, 0], [9, 0], [6.5, 0], [4, 0]])
     np.testing.assert_allclose(baselines.interpolate(item, drop_noisy=True)[:, 0], [1, 2, 3, 4])
-
-
-def test_wide_windows_hold_the_stated_readings_at_any_width():
-    for channels in (7, 50):
-        task = wide(channels, risky=True, items=20)
-        counts = [item.observed.sum() for item in task.train]
-        assert np.mean(counts) == pytest.approx(336, rel=0.05)
-    assert np.all(wide(7, risky=False).train[0].risk[wide(7, risky=False).train[0].observed] == 0)
 
 
 def test_the_bare_mean_leaves_out_the_draw_at_the_exit_and_only_then():
