@@ -242,6 +242,12 @@ def localized(time: NDArray[Any], timezone: str | None) -> Any:
     return time if timezone is None else pd.DatetimeIndex(time, tz="UTC").tz_convert(timezone)
 
 
+def told(time: NDArray[Any], timezone: str | None) -> str:
+    """Name the first of these stamps, for messages."""
+    first = localized(time[:1], timezone)[0]
+    return str(pd.Timestamp(first) if is_calendar(time) else first)
+
+
 def warn(text: str) -> None:
     """Warn the user."""
     warnings.warn(RstimeWarning(text), stacklevel=4)

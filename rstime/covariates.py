@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rstime.cells import Cells, Clock, Columns, Stamps, localized, warn
+from rstime.cells import Cells, Clock, Columns, Stamps, told, warn
 from rstime.errors import DataError
 from rstime.types import Floats
 
@@ -46,10 +46,15 @@ class Static:
         cells.refuse(columns.item_id, repeated, "Give each item one row in the static table.")
         return cls(names, {items[code]: row for code, row in zip(item, table, strict=True)})
 
+    def check(self, items: Sequence[str]) -> None:
+        """Warn of items without a row."""
+        absent = [name for name in items if name not in self.rows]
+        if absent:
+            problem = f"no row for {len(absent)} of {len(items)} items, the first is {absent[0]!r}"
+            warn(f"static: {problem}; their numbers count as not known.")
+
     def of(self, item_id: str) -> Floats:
-        """(S,) of one item, all NaN, with a warning, if it has no row."""
-        if item_id not in self.rows:
-            warn(f"static: no row for item {item_id!r}; its numbers count as not known.")
+        """(S,) of one item, all NaN if it has no row."""
         return self.rows.get(item_id, np.full(len(self.names), np.nan))
 
 
@@ -111,7 +116,7 @@ class Known:
         ticks = self.clock.filled(np.concatenate([ticks, own[own > ticks[-1]]]))
         place = np.searchsorted(own, ticks, side="right") - 1
         if place[0] < 0:
-            time = localized(self.clock.time(ticks[:1]), self.timezone)[0]
+            time = told(self.clock.time(ticks[:1]), self.timezone)
             remedy = "Give known covariates for every stamp of every item."
             raise DataError("known", f"no row for item {item_id!r} at or before {time}", remedy)
         return ticks, values[place]

@@ -18,7 +18,7 @@ from rstime.answers import answer as answer
 from rstime.answers import future_rows as future_rows
 from rstime.answers import joint_samples as joint_samples
 from rstime.answers import posterior_frame as posterior_frame
-from rstime.cells import Cells, Clock, Stamps, localized, sd_column, warn
+from rstime.cells import Cells, Clock, Stamps, localized, sd_column, told, warn
 from rstime.cells import Columns as Columns
 from rstime.covariates import Known, Static
 from rstime.errors import DataError
@@ -187,6 +187,8 @@ def _series(
     item, tick, variable, value, risk = _fused(readings, clock)
     future = None if known is None else Known.read(known, columns, readings.stamps, clock)
     about = None if static is None else Static.read(static, columns)
+    if about is not None:
+        about.check(readings.items)
     edges = np.searchsorted(item, np.arange(len(readings.items) + 1))
     _check_size(tick, edges, clock, len(readings.variables))
     result = []
@@ -254,12 +256,10 @@ def _check_repeats(
 ) -> None:
     """Refuse exact readings that contradict each other at one time; warn of other repeats."""
 
-    def told(run: int) -> str:
+    def where(run: int) -> str:
         row = order[start[run]]
-        time = localized(readings.stamps.time[[row]], readings.stamps.timezone)[0]
-        return (
-            f"{readings.variables[readings.variable[row]]!r} of item {readings.items[readings.item[row]]!r} at {time}"
-        )
+        variable, item = readings.variables[readings.variable[row]], readings.items[readings.item[row]]
+        return f"{variable!r} of item {item!r} at {told(readings.stamps.time[[row]], readings.stamps.timezone)}"
 
     exact = np.where(risk == 0, value, np.nan)
     low, high = np.fmin.reduceat(exact, start), np.fmax.reduceat(exact, start)
@@ -267,11 +267,11 @@ def _check_repeats(
         run = int(np.argmax(low < high))
         remedy = "Keep one, give them an sd above 0, or set a grid to average them."
         raise DataError(
-            "value", f"exact readings {low[run]} and {high[run]} contradict each other, {told(run)}", remedy
+            "value", f"exact readings {low[run]} and {high[run]} contradict each other, {where(run)}", remedy
         )
     count = np.add.reduceat(np.isfinite(risk).astype(np.intp), start)
     if np.any(count > 1):
-        first = told(int(np.argmax(count > 1)))
+        first = where(int(np.argmax(count > 1)))
         warn(f"value: {int((count > 1).sum())} entries were read more than once and are fused by precision ({first}).")
 
 
