@@ -27,6 +27,9 @@ from rstime.types import Floats, Series
 MOST_ENTRIES = 10**9
 """A grid that would make more entries than this is refused."""
 
+LARGEST_SPREAD, LEAST_SPARE = 1.5, 20
+"""A grid is too coarse if readings in a bin differ by more than this, in sd, over at least so many of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Readings:
@@ -80,7 +83,8 @@ def from_long(
         stamps after its last row, for forecasts. At a stamp without a row the item's last one holds.
     grid
         Bin stamps, downwards, to multiples of this (counted from 1970 in UTC, or from 0): "1h", or a number for
-        stamps that are numbers. The readings of a bin fuse by precision, exact ones by their mean, and the Series has
+        stamps that are numbers. The readings of a bin fuse by precision, exact ones by their mean, as if the signal
+        were constant within it (with a warning where they differ by more than their sd says), and the Series has
         every bin from the first to the last. Without a grid stamps stay as they are.
     fitting
         Whether an item without any reading is an error, rather than a warning.
@@ -233,8 +237,11 @@ def _fused(
         return item, tick, variable, value, risk
     if clock.step is None:
         _check_repeats(readings, order, start, value, risk)
-    value, risk = _fuse(value, risk, start)
-    return item[start], tick[start], variable[start], value, risk
+    fused, least = _fuse(value, risk, start)
+    if clock.step is not None:
+        run = np.repeat(np.arange(len(start)), np.diff(start, append=len(order)))
+        _check_spread(value - fused[run], risk, start, variable, readings.variables)
+    return item[start], tick[start], variable[start], fused, least
 
 
 def _fuse(value: Floats, risk: Floats, start: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -273,6 +280,28 @@ def _check_repeats(
     if np.any(count > 1):
         first = where(int(np.argmax(count > 1)))
         warn(f"value: {int((count > 1).sum())} entries were read more than once and are fused by precision ({first}).")
+
+
+def _check_spread(
+    shift: Floats, risk: Floats, start: NDArray[np.intp], variable: NDArray[np.intp], names: Sequence[str]
+) -> None:
+    """Warn of variables whose readings differ within a bin by more than their sd explains: the grid is too coarse.
+
+    For readings of a constant the sum of (shift / r)^2 over a bin of n has the mean n - 1.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        squares = np.where(shift == 0, 0.0, (shift / risk) ** 2)  # infinite where exact readings differ
+    seen = np.isfinite(risk)
+    total = np.bincount(variable[seen], squares[seen], len(names))
+    spare = np.bincount(variable[seen], minlength=len(names))
+    spare -= np.bincount(variable[start], np.logical_or.reduceat(seen, start), len(names)).astype(spare.dtype)
+    ratio = np.sqrt(total / np.maximum(spare, 1))
+    far = [place for place in np.argsort(-ratio) if spare[place] >= LEAST_SPARE and ratio[place] > LARGEST_SPREAD]
+    if far:
+        told = ", ".join(f"{names[place]} ({ratio[place]:.3g} times)" for place in far[:5])
+        told += f" and {len(far) - 5} more" if len(far) > 5 else ""
+        problem = f"readings within a bin differ by more than their sd says, for {told}"
+        warn(f"grid: {problem}. The bands will be too narrow there: use a finer grid, or none.")
 
 
 def _check_size(tick: NDArray[np.int64], edges: NDArray[np.intp], clock: Clock, variables: int) -> None:

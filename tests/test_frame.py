@@ -403,6 +403,26 @@ def test_an_empty_table_is_refused(frame: pd.DataFrame) -> None:
         from_long(frame)
 
 
+@pytest.mark.parametrize(("spread", "told"), [(0.0, None), (1.0, None), (4.0, "4"), (np.inf, "inf")])
+def test_readings_that_move_within_a_bin_are_told(spread: float, told: str | None) -> None:
+    """Readings of sd 2 (0) whose signal itself moves within a bin, so that they differ by `spread` times their sd."""
+    rng = np.random.default_rng(0)
+    time = rng.uniform(0, 200, size=1000)
+    still = np.round(np.sin(np.floor(time)), 2)  # constant within a bin
+    sd = 0.0 if spread in (0.0, np.inf) else 2.0
+    shift = {0.0: 0.0, np.inf: 1.0}.get(spread, 2 * spread) * rng.standard_normal(1000)
+    moving = {"item_id": "p", "timestamp": time, "variable": "x", "value": still + shift, "sd": sd}
+    constant = {**moving, "variable": "still", "value": still + rng.standard_normal(1000), "sd": 1.0}
+    frame = pd.concat([pd.DataFrame(moving), pd.DataFrame(constant)], ignore_index=True)
+    if told is None:
+        one(frame, grid=1.0)
+        return
+    with pytest.warns(RstimeWarning, match="grid: readings within a bin differ") as caught:
+        one(frame, grid=1.0)
+    assert f"for x ({told}" in str(caught[0].message)
+    assert "still" not in str(caught[0].message)
+
+
 def test_an_item_without_reading_is_an_error_in_fitting_and_else_a_warning() -> None:
     frame = table(("p", 0.0, "x", 1.0, 1.0), ("empty", 0.0, "x", np.nan, 1.0), ("empty", 1.0, "x", 5.0, np.inf))
     with pytest.raises(DataError, match="item_id: 1 of 2 items without any reading, the first is 'empty'"):
@@ -558,7 +578,9 @@ def test_physionet_is_read_in_seconds_and_right(shared_data: Path) -> None:
         }
     )
     start = clock.perf_counter()
-    irregular, hourly = from_long(frame), from_long(frame, grid="1h")
+    irregular = from_long(frame)
+    with pytest.warns(RstimeWarning, match="grid: readings within a bin differ by more than their sd says, for Urine"):
+        hourly = from_long(frame, grid="1h")
     assert clock.perf_counter() - start < 30  # 4 on an idle machine
     assert sum(int(series.observed.sum()) for series in irregular) == len(frame) == 1_734_236
     first = frame["item_id"] <= int(hourly[99].item_id)
