@@ -313,7 +313,12 @@ def _check_size(tick: NDArray[np.int64], edges: NDArray[np.intp], clock: Clock, 
 
 
 def _check_empty(series: Sequence[Series], columns: Columns, fitting: bool) -> None:
-    """Refuse items without any reading in fitting; else warn that they get the prior."""
+    """Refuse items without any reading in fitting, and warn of such variables; else warn that items get the prior."""
+    if fitting:
+        seen = np.logical_or.reduce([one.observed.any(0) for one in series])
+        never = ", ".join(repr(name) for name, found in zip(series[0].variables, seen, strict=True) if not found)
+        if never and seen.any():
+            warn(f"{columns.variable}: no reading of {never}; what a model answers there means nothing.")
     empty = [one.item_id for one in series if not one.observed.any()]
     if not empty:
         return

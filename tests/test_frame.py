@@ -436,7 +436,8 @@ def test_constant_series_single_points_and_empty_variables_are_fine() -> None:
     frame = table(("p", 0.0, "x", 5.0, 0.0), ("p", 1.0, "x", 5.0, 0.0), ("q", 0.0, "x", 5.0, 1.0))
     frame.loc[3] = ["q", 0.0, "never", np.nan, np.nan]
     for grid in (None, 1.0):
-        first, second = from_long(frame, grid=grid, fitting=True)
+        with pytest.warns(RstimeWarning, match="variable: no reading of 'never'; what a model answers there"):
+            first, second = from_long(frame, grid=grid, fitting=True)
         assert first.variables == ("x", "never")
         assert len(second.time) == 1
         assert not first.observed[:, 1].any()
