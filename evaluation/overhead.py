@@ -23,7 +23,7 @@ from torch import Tensor
 
 from rstime.belief import PARTS, Belief, update
 from rstime.build import JOINT
-from rstime.denoiser import Denoiser
+from rstime.denoiser import Denoiser, combine
 from rstime.diffusion.levels import draw_states
 from rstime.examples import example_loss, make_example
 from rstime.gaussian import GaussianModel
@@ -68,9 +68,9 @@ def plain_loss(network: Transformer, batch: Batch, generator: torch.Generator) -
     level = draw_states((len(x), 1), generator).clamp_max(80.0).expand_as(x)
     m = (x + level * torch.randn(x.shape, generator=generator))[None]
     belief = update(Belief(torch.zeros_like(m), torch.ones_like(x), m, m.new_zeros(PARTS, *m.shape)), m, level)
-    out, _ = network.context(token_features(belief, m, level)[0], tokens)
-    error = (belief.mean[0] - x) * belief.variance.rsqrt() + out
-    return error.square()[tokens.exists].mean()
+    features = token_features(belief, m, level)
+    denoised = combine(belief, features, network.context(features[0], tokens)[0][None])[0]
+    return ((denoised - x).square() / belief.variance)[tokens.exists].mean()
 
 
 def risky_loss(denoiser: Denoiser, batch: Batch, generator: torch.Generator) -> Tensor:

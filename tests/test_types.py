@@ -81,9 +81,9 @@ def test_posterior_summaries_are_those_of_its_samples() -> None:
     np.testing.assert_allclose(posterior.mean, 5.0)
     np.testing.assert_allclose(posterior.std, np.sqrt(11.0))  # sum (k - 5)^2 / 10 = 110 / 10
     np.testing.assert_allclose(posterior.median, 5.0)
-    np.testing.assert_allclose(posterior.quantile([0.1, 0.9])[:, 0, 0], [1.0, 9.0])
+    np.testing.assert_allclose(posterior.quantile([0.1, 0.9])[:, 0, 0], [0.2, 9.8])  # at rank level x 12 of 1 ... 11
     low, high = posterior.interval(0.8)
-    np.testing.assert_allclose([low[0, 0], high[0, 0]], [1.0, 9.0])
+    np.testing.assert_allclose([low[0, 0], high[0, 0]], [0.2, 9.8])
 
 
 def test_one_sample_has_no_spread() -> None:

@@ -32,7 +32,7 @@ def calibrated(rng: np.random.Generator, samples: int = 100) -> tuple[Study, tup
 
 
 def test_a_calibrated_answer_gets_the_scores_of_its_normal_distribution() -> None:
-    """Mean CRPS sigma / sqrt(pi), mean absolute error sigma sqrt(2 / pi), 88 % inside the 90 % band of 100 samples."""
+    """Mean CRPS sigma / sqrt(pi), mean absolute error sigma sqrt(2 / pi), 90 % inside the 90 % band."""
     study, answer = calibrated(np.random.default_rng(0))
     pooled, detail, curves = judge(study, {"ours": answer})
     spread = np.std(np.concatenate(study.truth), axis=0)
@@ -40,7 +40,7 @@ def test_a_calibrated_answer_gets_the_scores_of_its_normal_distribution() -> Non
         sigma = SIGMA[row["entries"]] * np.mean(SCALE / spread)
         assert row["CRPS"] == pytest.approx(sigma / np.sqrt(np.pi), rel=0.06)
         assert row["MAE"] == pytest.approx(sigma * np.sqrt(2 / np.pi), rel=0.06)
-        assert row["inside 90 %"] == pytest.approx(0.88, abs=0.025)
+        assert row["inside 90 %"] == pytest.approx(0.90, abs=0.025)
         assert curves[row["entries"]]["ours"] == pytest.approx(NOMINAL, abs=0.05)
     assert dict(zip(pooled["entries"], pooled["count"], strict=True))["future"] == 60 * HORIZON * 2
     for row in detail.to_dict("records"):
