@@ -52,8 +52,8 @@ def fit(options: argparse.Namespace) -> None:
         _, series = _series(options, grid=options.grid, fitting=True)
     with _naming("--window", options.window):
         window = _window(options.window, series, options.grid)
-    unfinished = target.with_name(f"{target.name}.unfinished")
-    if unfinished.exists():
+    unfinished = None if options.model == "gaussian" else target.with_name(f"{target.name}.unfinished")
+    if unfinished is not None and unfinished.exists():
         _say(options, f"going on from {unfinished}")
 
     from rstime.model import RiskDiffusion
@@ -78,7 +78,7 @@ def fit(options: argparse.Namespace) -> None:
     model.save(target)
     if model.run.interrupted:
         _say(options, f"interrupted: the same command goes on from {unfinished}")
-    else:
+    elif unfinished is not None:
         shutil.rmtree(unfinished, ignore_errors=True)
     steps = f" after {model.run.steps} steps of training" if model.run.steps else ""
     _say(options, f"{target}: model saved{steps}")

@@ -121,6 +121,21 @@ def test_fit_hands_the_settings_to_the_model_and_saves_it(fake: type[FakeModel],
     assert (tmp_path / "model" / "config.json").read_text() == "{}"
 
 
+def test_an_unfinished_training_is_left_alone_by_a_gaussian_model(
+    fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unfinished = tmp_path / "model.unfinished"
+    unfinished.mkdir()
+    assert run("fit", table, "--out", tmp_path / "model", "--model", "gaussian") == 0
+    assert fake.calls["fit"].checkpoint is None
+    assert unfinished.is_dir()
+    assert "going on" not in capsys.readouterr().err
+    assert run("fit", table, "--out", tmp_path / "model") == 0
+    assert fake.calls["fit"].checkpoint == unfinished
+    assert not unfinished.exists()
+    assert f"going on from {unfinished}" in capsys.readouterr().err
+
+
 def test_fit_limits_time_by_default(fake: type[FakeModel], table: Path, tmp_path: Path) -> None:
     assert run("fit", table, "--out", tmp_path / "model") == 0
     assert (fake.calls["fit"].steps, fake.calls["fit"].max_minutes, fake.calls["window"]) == (None, 15.0, 48)
