@@ -110,10 +110,13 @@ class GaussianModel(nn.Module):
 
     def covariance(self, tokens: Tokens) -> Tensor:
         """Return the (B, N, N) prior covariance of the tokens, in the dtype of their time."""
-        lag, pairs = _lags(tokens, tokens, self.channels)
-        b, rho = self.coregionalisation().to(lag.dtype), self.correlations(lag)
-        k: Tensor = sum((b[q].flatten()[pairs] * rho[q] for q in range(len(b))), torch.zeros_like(lag))
-        return k + torch.diag_embed(self.white(tokens, lag.dtype))
+        lag, _ = _lags(tokens, tokens, self.channels)
+        same = tokens.channel[:, :, None] == tokens.channel[:, None, :]
+        each = self.log_own.exp().to(lag.dtype)[:, tokens.channel][..., None] * same  # (Q, B, N, N)
+        if self.joint:
+            loading = self.loading.to(lag.dtype)[:, tokens.channel]
+            each = each + loading @ loading.mT
+        return (each * self.correlations(lag)).sum(0) + torch.diag_embed(self.white(tokens, lag.dtype))
 
     def white(self, tokens: Tokens, dtype: torch.dtype) -> Tensor:
         """Return the (B, N) variance of the white component."""
