@@ -119,7 +119,8 @@ class Fitting:
         day = DAY / axis.step if axis.calendar else 0.0
         bar = Bar("Gaussian model", self.progress)
         learn, check = self.draws(windows, config.batch, 1), self.draws(held, 32, 2)
-        fit_gaussian(denoiser.prior, learn, check, self.seed, self.model.window, day, config, bar)
+        count = sum(int(np.isfinite(item.risk).sum()) for item in windows.items)
+        fit_gaussian(denoiser.prior, learn, check, self.seed, self.model.window, day, count, config, bar)
         bar.close()
 
     def train(

@@ -82,6 +82,7 @@ def fit_gaussian(
     seed: int,
     window: float,
     day: float,
+    count: int,
     config: GaussianConfig | None = None,
     progress: Callable[[int, int, float], None] = lambda step, steps, score: None,
 ) -> float:
@@ -97,6 +98,8 @@ def fit_gaussian(
         Of the choice of measurements.
     window, day
         Length of a window and of a day in steps, 0 for no calendar.
+    count
+        Number of measurements that the windows are drawn from.
     progress
         Called with the step, the number of steps and the held-out score.
 
@@ -110,8 +113,9 @@ def fit_gaussian(
     choose = measurements if model.joint else lone_channels
     held_out = [choose(validation(i), config.tokens, generator) for i in range(3)]
     model.double()
-    start_from_moments(model, [draw(-1 - i) for i in range(config.moments)], window, day)
+    start_from_moments(model, [draw(-1 - i) for i in range(config.moments)], window, day, count)
     model.requires_grad_(True)
+    start = [p.detach().clone() for p in model.parameters()]
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95))
     best, kept, worse = math.inf, copy.deepcopy(model.state_dict()), 0
     for step in range(config.steps):
@@ -119,6 +123,8 @@ def fit_gaussian(
         fall = 0.5 * (1 + math.cos(math.pi * step / config.steps))
         optimiser.param_groups[0]["lr"] = config.learning_rate * rise * fall
         loss = model.negative_log_likelihood(*choose(draw(step), config.tokens, generator))
+        away = sum((p - p0).square().sum() for p, p0 in zip(model.parameters(), start, strict=True))
+        loss = loss + away / (2 * max(count, 1))  # a unit Gaussian prior around the start: it counts where data are few
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -21,6 +21,7 @@ from rstime.types import Batch, Floats
 
 CANDIDATES = 64  # periods tried
 SMALLEST_SHARE = 3e-3
+FEW = 200  # measurements at which moments and the usual shares weigh the same
 
 
 def autocovariance(batches: Sequence[Batch], lags: int) -> tuple[Floats, Floats, Floats]:
@@ -58,7 +59,7 @@ def _on_grid(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return y, r, m
 
 
-def start_from_moments(model: GaussianModel, batches: Sequence[Batch], window: float, day: float) -> None:
+def start_from_moments(model: GaussianModel, batches: Sequence[Batch], window: float, day: float, count: int) -> None:
     """Set periods, shares and the white part of a model, in place.
 
     Parameters
@@ -69,6 +70,8 @@ def start_from_moments(model: GaussianModel, batches: Sequence[Batch], window: f
         Windows to take moments of.
     window, day
         Length of a window and of a day in steps, 0 for no calendar.
+    count
+        Measurements behind the windows; of few, the moments say little, and the usual shares are kept.
     """
     variance, correlation, pairs = autocovariance(batches, int(window))
     lag = torch.arange(len(correlation), dtype=torch.float64)
@@ -82,7 +85,10 @@ def start_from_moments(model: GaussianModel, batches: Sequence[Batch], window: f
     share, _ = nnls(columns * weight[:, None], correlation * weight)
     white, share, wave = share[0], share[1 : 1 + len(plain)], share[1 + len(plain) :]
     chosen, shares = peaks(periods, wave, model.cosines)
-    share = np.append(share, shares).clip(SMALLEST_SHARE)
+    trust = count / (count + FEW)
+    usual = model.log_own.detach().exp().mean(1).numpy()  # as constructed
+    share = trust * np.append(share, shares).clip(SMALLEST_SHARE) + (1 - trust) * usual / usual.sum()
+    variance, white = trust * variance + (1 - trust), trust * white
     with torch.no_grad():
         model.log_period.copy_(torch.tensor(chosen).log())
         own = torch.tensor(share)[:, None] * torch.tensor(variance)

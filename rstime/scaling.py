@@ -20,7 +20,7 @@ LARGEST_RELATIVE_RISK = 0.2
 """A log or logit is refused where risk exceeds this share of the distance to the bound: its bias is no longer small."""
 
 SMALLEST_SHARE = 0.05
-"""The clean variance is taken as at least this share of the variance of the values."""
+"""The clean variance is taken as at least this share of the variance of the values, and as its standard error."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,8 @@ def _moments(y: Floats, r: Floats) -> tuple[float, float]:
     variance = float(weight @ (y - location) ** 2)
     if variance <= 1e-24 * location**2:  # constant up to rounding
         return location, 1.0
-    return location, max(variance - float(weight @ r**2), SMALLEST_SHARE * variance) ** 0.5
+    error = min(1.0, (2 / max(len(y) - 1, 1)) ** 0.5)  # relative standard error of a variance of so few values
+    return location, max(variance - float(weight @ r**2), max(error, SMALLEST_SHARE) * variance) ** 0.5
 
 
 def _plain_moments(column: Floats) -> tuple[float, float]:

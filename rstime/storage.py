@@ -30,6 +30,7 @@ def write_folder(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str,
         text = json.dumps({"format": FORMAT, **config}, indent=1, sort_keys=True, allow_nan=True)
         (fresh / CONFIG).write_text(text + "\n", encoding="utf-8")
         fresh.chmod(0o755)
+        (fresh / WEIGHTS).chmod(0o644)
         _exchange(fresh, path)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

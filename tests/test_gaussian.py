@@ -332,7 +332,7 @@ def test_fit_comes_close_to_the_exact_posterior(seed: int) -> None:
     learn, held_out = grid(train.series[:-40]), grid(train.series[-40:])
     model = GaussianModel(channels, 0, WINDOW)
     config = GaussianConfig(steps=250, tokens=60, moments=32)
-    fit_gaussian(model, lambda step: some(learn, step), lambda i: held_out, seed, WINDOW, 0.0, config)
+    fit_gaussian(model, lambda step: some(learn, step), lambda i: held_out, seed, WINDOW, 0.0, 10**6, config)
     batch = grid(test.series)
     tokens = pack(batch, batch.asked)
     belief = model.condition(tokens, tokens.take(batch.risk, math.inf)).belief(tokens.take(batch.value)[None])

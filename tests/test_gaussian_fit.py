@@ -95,7 +95,7 @@ def test_fit_finds_the_law_of_separate_channels() -> None:
     """The fitted prior variance, and its correlation over one step, of x = 1 + AR(1) of .9 + white noise of .3."""
     model = GaussianModel(C, 2, float(T), joint=False)
     config = GaussianConfig(steps=120, batch=B, tokens=60)
-    fit_gaussian(model, make_batch, lambda i: make_batch(1000 + i), 0, float(T), 0.0, config)
+    fit_gaussian(model, make_batch, lambda i: make_batch(1000 + i), 0, float(T), 0.0, 10**6, config)
     assert float((model.variance()[1:] / 1.3).log().abs().max()) < math.log(1.35)
     near = torch.einsum("qcd,q->cd", model.coregionalisation(), model.correlations(torch.tensor(1.0))).diagonal()
     torch.testing.assert_close((near / model.variance())[1:].mean(), torch.tensor(0.9 / 1.3), rtol=0.08, atol=0)

@@ -55,7 +55,7 @@ def test_noise_is_taken_from_the_variance_and_from_nothing_else() -> None:
 @pytest.mark.parametrize("period", [6.0, 12.0, 24.0])
 def test_start_finds_the_season_and_its_share(period: float) -> None:
     model = GaussianModel(C, 0, float(T))
-    start_from_moments(model, [make_batch(s, period=period) for s in range(8)], float(T), 0.0)
+    start_from_moments(model, [make_batch(s, period=period) for s in range(8)], float(T), 0.0, 10**6)
     model.requires_grad_(False)
     periods, share = model.log_period.exp().numpy(), model.coregionalisation()[7:, 0, 0].numpy()
     heaviest = int(share.argmax())
@@ -67,7 +67,7 @@ def test_start_finds_the_season_and_its_share(period: float) -> None:
 
 def test_start_of_a_signal_without_seasons_has_hardly_any() -> None:
     model = GaussianModel(C, 0, float(T))
-    start_from_moments(model, [make_batch(s, period=1e9) for s in range(8)], float(T), 0.0)
+    start_from_moments(model, [make_batch(s, period=1e9) for s in range(8)], float(T), 0.0, 10**6)
     b = model.requires_grad_(False).coregionalisation()[:, 0, 0].numpy()
     short = model.log_period.exp().numpy() < T / 2
     assert b[7:][short].sum() < 0.1
@@ -79,7 +79,9 @@ def test_start_of_a_signal_without_seasons_has_hardly_any() -> None:
 def test_a_daily_season_is_offered_where_there_is_a_calendar() -> None:
     """A period between two candidates of the grid is hit exactly when the calendar names it."""
     model = GaussianModel(C, 0, float(T))
-    start_from_moments(model, [make_batch(s, period=23.0, noise=0.0, lost=0.0) for s in range(4)], float(T), 23.0)
+    start_from_moments(
+        model, [make_batch(s, period=23.0, noise=0.0, lost=0.0) for s in range(4)], float(T), 23.0, 10**6
+    )
     assert float((model.log_period.detach().exp() - 23.0).abs().min()) < 1.2
 
 
@@ -94,5 +96,5 @@ def test_windows_without_measurements_leave_a_usable_start() -> None:
     batch = make_batch(0, windows=4)
     empty = replace(batch, value=torch.zeros_like(batch.value), risk=torch.full_like(batch.risk, math.inf))
     model = GaussianModel(C, 0, float(T))
-    start_from_moments(model, [empty], float(T), 0.0)
+    start_from_moments(model, [empty], float(T), 0.0, 10**6)
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())

@@ -20,7 +20,7 @@ def series(value: Any, risk: Any = 0.0, variables: tuple[str, ...] | None = None
 
 
 def test_scale_is_the_spread_of_the_clean_signal() -> None:
-    scaler = Scaler.fit([series([-2.0, 2.0, -2.0, 2.0], 1.0)])
+    scaler = Scaler.fit([series([-2.0, 2.0] * 1000, 1.0)])
     assert scaler.location[0] == 0
     assert scaler.scale[0] == pytest.approx(np.sqrt(4 - 1))
     exact = Scaler.fit([series([-2.0, 2.0, -2.0, 2.0])])
@@ -28,7 +28,13 @@ def test_scale_is_the_spread_of_the_clean_signal() -> None:
 
 
 def test_at_least_a_twentieth_of_the_variance_is_signal() -> None:
-    assert Scaler.fit([series([-1.0, 1.0], 3.0)]).scale[0] == pytest.approx(np.sqrt(0.05))
+    assert Scaler.fit([series([-1.0, 1.0] * 1000, 3.0)]).scale[0] == pytest.approx(np.sqrt(0.05))
+
+
+def test_of_few_values_at_least_the_standard_error_of_their_variance_is_signal() -> None:
+    """Of 9 values the variance is known to sqrt(2 / 8) = 1/2 of itself."""
+    value = [-1.0, 1.0] * 4 + [0.0]
+    assert Scaler.fit([series(value, 3.0)]).scale[0] == pytest.approx(np.sqrt(0.5 * np.var(value)))
 
 
 def test_simulated_noise_is_subtracted_and_nearly_missing_entries_do_not_spoil_it() -> None:
