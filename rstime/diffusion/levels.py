@@ -48,15 +48,6 @@ def fuse(x: Tensor, s: Tensor | float, y: Tensor, r: Tensor) -> tuple[Tensor, Te
     return m, torch.minimum(risk, level) * (torch.maximum(a, b) / both).masked_fill(either, 1.0)
 
 
-def unfuse_level(r: Tensor, floor: Tensor) -> Tensor:
-    """Return the state level s at which a measurement of risk r fuses to the level `floor`: s = f / sqrt(1 - f^2/r^2).
-
-    inf where r <= floor: no finite state keeps such an entry at or above the floor.
-    """
-    ratio = (floor / r.clamp_min(torch.finfo(r.dtype).tiny)).clamp_max(1.0)
-    return floor / torch.sqrt((1 - ratio.square()).clamp_min(0.0)).clamp_min(torch.finfo(r.dtype).tiny)
-
-
 LOG_LEVEL_MEAN = -0.6
 LOG_LEVEL_SD = 1.3
 NO_STATE = 0.1

@@ -19,7 +19,6 @@ from rstime.diffusion.levels import (
     draw_states,
     fuse,
     shuffle_risks,
-    unfuse_level,
 )
 
 LEVEL = st.floats(1e-6, 1e6)
@@ -87,20 +86,6 @@ def test_fused_measurement_is_sufficient() -> None:
     for seen in (state, y, m):
         assert abs(float((error * seen).mean())) < 4 * float((error * seen).std()) / 400_000**0.5
     assert float(error.var()) == pytest.approx(1 / (1 + 1 / 0.36 + 1 / 0.81), rel=0.01)
-
-
-@given(st.floats(0.01, 3.0), st.floats(1.01, 100.0))
-def test_unfusing_gives_the_state_level_that_ends_at_the_floor(floor: float, times: float) -> None:
-    r = numbers(floor * times)
-    s = unfuse_level(r, numbers(floor))
-    _, tau = fuse(numbers(0.0), s, numbers(0.0), r)
-    assert float(tau) == pytest.approx(floor, rel=1e-9)
-
-
-def test_no_state_keeps_a_measurement_below_the_floor_above_it() -> None:
-    s = unfuse_level(numbers(0.2, 0.5, math.inf), numbers(0.5, 0.5, 0.5))
-    assert bool((s[:2] > 1e100).all())
-    assert float(s[2]) == 0.5
 
 
 def test_states_are_log_normal_with_an_atom_at_infinity() -> None:
