@@ -46,7 +46,7 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
     add("--root", type=Path, metavar="DIR", help="folder that holds the data set")
     add("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="folder for pictures (default: demo-out)")
     add("--seed", type=seed, default=0, help="the same seed gives the same data (default: 0)")
-    add("--max-minutes", type=minutes, default=2.0, metavar="MINUTES", help="time limit of training (default: 2)")
+    add("--max-minutes", type=minutes, default=1.5, metavar="MINUTES", help="time limit of training (default: 1.5)")
 
 
 def _add_fit(command: argparse.ArgumentParser) -> None:

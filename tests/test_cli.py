@@ -416,4 +416,4 @@ def test_demo_hands_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     module.__dict__["run"] = lambda *arguments: calls.append(arguments)
     monkeypatch.setitem(sys.modules, "rstime.demo", module)
     assert run("demo", "--data", "physionet2012", "--root", tmp_path, "--out", tmp_path / "out", "--seed", 4) == 0
-    assert calls == [("physionet2012", tmp_path, tmp_path / "out", 4, 2.0)]
+    assert calls == [("physionet2012", tmp_path, tmp_path / "out", 4, 1.5)]
