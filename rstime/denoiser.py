@@ -13,7 +13,7 @@ import os
 import torch
 from torch import Tensor, nn
 
-from rstime.gaussian import Belief, Conditioned, GaussianModel, update
+from rstime.gaussian import Belief, GaussianModel, update
 from rstime.network.embedding import SIGNS, token_features
 from rstime.network.transformer import Memory, Transformer
 from rstime.tokens import Tokens
@@ -148,11 +148,6 @@ class Denoiser(nn.Module):
         """Return the context in which the network runs: bfloat16 while sampling, where it is faster."""
         fast = not torch.is_grad_enabled() and bf16_pays(self.device)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
-
-    def predict(self, factor: Conditioned, queries: Tokens, m: Tensor) -> Belief:
-        """Return the prior's belief of (B, M) queries, given (S, B, N) m of the context it is conditioned on."""
-        with torch.no_grad():
-            return factor.predict(queries, m)
 
 
 def combine(belief: Belief, features: Tensor, gates: Tensor) -> Tensor:

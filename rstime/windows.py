@@ -156,11 +156,6 @@ class Windows:
         return collate([self.items[owner].rows(slice(low, high)) for owner, low, high in picks])
 
 
-def sample_windows(items: Sequence[Item], length: float, count: int, rng: np.random.Generator) -> Batch:
-    """Draw one batch of windows of `length` steps (for many batches, keep a Windows and draw from it)."""
-    return Windows(items, length).draw(count, rng)
-
-
 def _windows_of(item: Item, length: float) -> NDArray[np.int64]:
     """(N, 2) first and last-plus-one row of each window of the item that holds an observation."""
     if not len(item):

@@ -147,7 +147,7 @@ def test_one_query_is_answered_as_if_it_were_among_the_context(s: float) -> None
     context, query = (Tokens(*(getattr(tokens, f)[:, at] for f in Tokens.__dataclass_fields__)) for at in (rest, [5]))
     factor = denoiser.prior.condition(context, tau[:, rest])
     _, memory = denoiser.remember(context, factor.belief(m[..., rest]), m[..., rest], tau[:, rest])
-    prediction = denoiser.predict(factor, query, m[..., rest])
+    prediction = factor.predict(query, m[..., rest])
     found, at = denoiser.answer(query, prediction, m[..., 5:6], torch.full((B, 1), s), memory)
     torch.testing.assert_close(found[..., 0], expected[..., 5], rtol=0, atol=1e-4)
     torch.testing.assert_close(at.variance[:, 0], belief.variance[:, 5], rtol=1e-3, atol=1e-6)

@@ -26,7 +26,6 @@ from rstime.windows import (
     hide_horizon,
     hide_random,
     prepare,
-    sample_windows,
     stamp_keys,
     tile,
 )
@@ -114,12 +113,12 @@ def test_windows_of_a_regular_item_are_all_full_ones_equally_often() -> None:
 def test_an_item_is_drawn_in_proportion_to_its_windows() -> None:
     windows = Windows([item(np.arange(57)), item(np.arange(20), name="b"), item(np.arange(48), name="c")], 48)
     assert np.bincount(windows.table[:, 0]).tolist() == [10, 1, 1]
-    batch = sample_windows(windows.items, 48, 500, np.random.default_rng(1))
+    batch = Windows(windows.items, 48).draw(500, np.random.default_rng(1))
     assert batch.value.shape == (500, 48, 2)
 
 
 def test_a_short_item_comes_whole() -> None:
-    batch = sample_windows([item(np.arange(5.0, 12.0))], 48, 4, np.random.default_rng(0))
+    batch = Windows([item(np.arange(5.0, 12.0))], 48).draw(4, np.random.default_rng(0))
     np.testing.assert_array_equal(batch.value[:, :, 0], np.broadcast_to(np.arange(5, 12), (4, 7)))
 
 
@@ -258,7 +257,7 @@ def test_draws_are_reproducible_and_shares_spread() -> None:
 
 
 def test_a_batch_moves_as_a_whole() -> None:
-    batch = sample_windows([item(np.arange(9))], 4, 2, np.random.default_rng(0))
+    batch = Windows([item(np.arange(9))], 4).draw(2, np.random.default_rng(0))
     moved = batch.to("cpu")
     assert isinstance(moved, Batch)
     assert torch.equal(moved.value, batch.value)
