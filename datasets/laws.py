@@ -1,12 +1,18 @@
-"""Laws of clean windows whose posterior given noisy measurements is known exactly: Gaussians and their mixtures."""
+"""Laws of clean windows whose posterior given noisy measurements is known exactly.
+
+Gaussians, their mixtures, and the regimes of `rstime.datasets.regimes`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from rstime.datasets.regimes import RegimeTruth
+from rstime.errors import ConfigError
 from rstime.types import Floats, Posterior, Series
 
 
@@ -101,7 +107,54 @@ class MixtureTruth:
         return GaussianTruth(mean, np.tensordot(self.weights, np.stack(spread), axes=1))
 
 
-Truth = GaussianTruth | MixtureTruth
+KERNELS: Mapping[str, Callable[[Floats, float], Floats]] = {
+    "ou": lambda lag, scale: np.exp(-lag / scale),
+    "matern32": lambda lag, scale: (1 + np.sqrt(3) * lag / scale) * np.exp(-np.sqrt(3) * lag / scale),
+    "seasonal": lambda lag, scale: (
+        0.5 * np.exp(-((lag / scale) ** 2) / 2)
+        + 0.5 * np.exp(-((lag / (12 * scale)) ** 2) / 2) * np.cos(2 * np.pi * lag / (2 * scale))
+    ),
+}
+"""Correlation at a lag for a length scale, both in steps.
+
+Ornstein-Uhlenbeck; Matern-3/2 (Rasmussen and Williams 2006, eq. 4.17); a smooth part plus a season of two length scales
+that keeps its form over twelve.
+"""
+
+
+def kernel_truth(kernel: str, length: int = 48, scale: float = 8.0, channels: int = 1) -> GaussianTruth:
+    """Stationary Gaussian process of mean 0 and variance 1, the same and independent in each channel.
+
+    Parameters
+    ----------
+    kernel
+        A name of KERNELS.
+    length
+        Number of steps T.
+    scale
+        Length scale, steps.
+    channels
+        Number of channels C.
+
+    Raises
+    ------
+    ConfigError
+        If no kernel has this name.
+
+    Examples
+    --------
+    >>> kernel_truth("ou", length=3, scale=1.0).covariance[0].round(3).tolist()
+    [1.0, 0.368, 0.135]
+    """
+    if kernel not in KERNELS:
+        raise ConfigError("kernel", f"no kernel {kernel!r}", f"Known: {', '.join(KERNELS)}.")
+    time = np.arange(length, dtype=np.float64)
+    correlation = KERNELS[kernel](np.abs(time[:, None] - time), scale)
+    covariance = np.kron(correlation, np.eye(channels)).astype(np.float64)
+    return GaussianTruth(np.zeros(length * channels), covariance)
+
+
+Truth = GaussianTruth | MixtureTruth | RegimeTruth
 
 
 def answer(law: Truth, item: Series, samples: int, rng: np.random.Generator) -> Posterior:

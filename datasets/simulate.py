@@ -1,13 +1,17 @@
-"""Simulated windows with known truth and exact posterior: Gaussian process, mixture of regimes, shifted series."""
+"""Simulated windows with known truth: all but the heavy-tailed ones with their exact posterior."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
 
-from rstime.datasets.laws import GaussianTruth, MixtureTruth, Truth
+from rstime.datasets.laws import GaussianTruth, MixtureTruth, Truth, kernel_truth
+from rstime.datasets.regimes import RegimeTruth
+from rstime.errors import ConfigError
 from rstime.types import Floats, Series
 
 
@@ -22,12 +26,16 @@ class Simulated:
     truth
         One (T, C) clean window an item.
     laws
-        The law of each window; `rstime.datasets.laws.answer` draws its exact posterior.
+        The law of each window; `rstime.datasets.laws.answer` draws its exact posterior. Empty where it is not known.
+    device
+        One (T, C) array an item: the class, 0, 1 ..., of the device behind each entry, missing ones included. Empty
+        where there are no devices.
     """
 
     series: list[Series]
     truth: list[Floats]
     laws: list[Truth]
+    device: list[NDArray[np.int64]] = field(default_factory=list)
 
 
 def _lags(length: int) -> Floats:
@@ -150,6 +158,111 @@ def shifted_series(
     truth = (base.draw(rng, items) + shift * known).reshape(items, length, 1)
     laws: list[Truth] = [GaussianTruth(shift * row, base.covariance) for row in known]
     return _simulated(truth, measure(rng, truth, risk, missing, horizon), laws, known[..., None])
+
+
+def gp_series(
+    rng: np.random.Generator,
+    items: int,
+    length: int = 48,
+    kernel: str = "matern32",
+    scale: float = 8.0,
+    channels: int = 1,
+    risk: tuple[float, float] = (0.1, 1.0),
+    missing: float = 0.3,
+    horizon: int = 0,
+) -> Simulated:
+    """Simulate windows of `rstime.datasets.laws.kernel_truth`, measured as by `measure`."""
+    law = kernel_truth(kernel, length, scale, channels)
+    truth = law.draw(rng, items).reshape(items, length, channels)
+    return _simulated(truth, measure(rng, truth, risk, missing, horizon), [law] * items)
+
+
+def device_series(
+    rng: np.random.Generator,
+    items: int,
+    length: int = 48,
+    kernel: str = "matern32",
+    scale: float = 8.0,
+    channels: int = 1,
+    risks: Sequence[float] = (0.2, 0.5, 1.0),
+    missing: float = 0.3,
+    horizon: int = 0,
+) -> Simulated:
+    """Simulate windows of `kernel_truth`, each entry read by a device of one of several classes (`Simulated.device`).
+
+    A class is drawn for each entry, all equally likely, and has one risk everywhere: `risks`, in its order.
+    """
+    law = kernel_truth(kernel, length, scale, channels)
+    truth = law.draw(rng, items).reshape(items, length, channels)
+    device = rng.integers(len(risks), size=truth.shape)
+    sd = np.asarray(risks, dtype=np.float64)[device]
+    error, one = measure(rng, np.zeros_like(truth), (1.0, 1.0), missing, horizon)
+    measured = truth + sd * error, np.where(np.isinf(one), np.inf, sd)
+    return replace(_simulated(truth, measured, [law] * items), device=list(device))
+
+
+def regime_truth(length: int = 48, channels: int = 1, stay: float = 0.9) -> RegimeTruth:
+    """Three regimes that a window switches between: low and quiet, middle, high and lively.
+
+    A regime lasts 1 / (1 - stay) steps on average, and is followed by either other one with the same chance. Levels are
+    -1.25, 0, 1.25 and spreads .1, .2, .5 times a factor that makes the variance 1; every second channel is turned over.
+    """
+    moves = np.full((3, 3), (1 - stay) / 2)
+    np.fill_diagonal(moves, stay)
+    turned = np.where(np.arange(channels) % 2, -1.0, 1.0)
+    level, spread = np.array([-1.25, 0.0, 1.25]), np.array([0.1, 0.2, 0.5])
+    size = np.sqrt(np.mean(level**2 + spread**2))
+    return RegimeTruth(
+        np.full(3, 1 / 3),
+        np.broadcast_to(moves, (length - 1, 3, 3)),
+        np.broadcast_to(level[:, None] / size * turned, (length, 3, channels)),
+        np.broadcast_to(spread[:, None] / size, (length, 3, channels)),
+    )
+
+
+def regime_series(
+    rng: np.random.Generator,
+    items: int,
+    length: int = 48,
+    channels: int = 1,
+    stay: float = 0.9,
+    risk: tuple[float, float] = (0.1, 1.0),
+    missing: float = 0.3,
+    horizon: int = 0,
+) -> Simulated:
+    """Simulate windows of `regime_truth`, which switch within the window, measured as by `measure`."""
+    law = regime_truth(length, channels, stay)
+    truth = law.draw(rng, items).reshape(items, length, channels)
+    return _simulated(truth, measure(rng, truth, risk, missing, horizon), [law] * items)
+
+
+def heavy_series(
+    rng: np.random.Generator,
+    items: int,
+    length: int = 48,
+    keep: float = 0.9,
+    freedom: float = 3.0,
+    risk: tuple[float, float] = (0.1, 1.0),
+    missing: float = 0.3,
+    horizon: int = 0,
+) -> Simulated:
+    """Simulate x_t = keep x_t-1 + c e_t, e Student-t: a quiet signal with rare jumps; no exact posterior is given.
+
+    The scale c = sqrt((1 - keep^2) (freedom - 2) / freedom) makes the variance 1 in the long run, from which it starts.
+
+    Raises
+    ------
+    ConfigError
+        If `freedom` is not above 2, or `keep` not in [0, 1).
+    """
+    if not freedom > 2:
+        raise ConfigError("freedom", f"{freedom} degrees of freedom", "Give more than 2, so that the variance exists.")
+    if not 0 <= keep < 1:
+        raise ConfigError("keep", f"{keep} outside [0, 1)", "Give the correlation of neighbouring steps.")
+    before = int(np.ceil(20 / (1 - keep)))  # steps until the start is forgotten
+    jumps = np.sqrt((1 - keep**2) * (freedom - 2) / freedom) * rng.standard_t(freedom, (items, before + length))
+    truth = lfilter([1.0], [1.0, -keep], jumps, axis=1)[:, before:, None]
+    return _simulated(truth, measure(rng, truth, risk, missing, horizon), [])
 
 
 def _simulated(

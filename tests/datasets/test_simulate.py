@@ -6,7 +6,8 @@ from scipy import stats
 
 from rstime import scores
 from rstime.datasets import simulate
-from rstime.datasets.laws import GaussianTruth, MixtureTruth, answer
+from rstime.datasets.laws import KERNELS, GaussianTruth, MixtureTruth, answer, kernel_truth
+from rstime.errors import ConfigError
 
 
 @pytest.fixture
@@ -147,7 +148,89 @@ def test_the_known_covariate_narrows_the_exact_forecast_by_a_third(rng):
     assert np.mean(crps["with"]) < 0.65 * np.mean(crps["without"])
 
 
-def test_the_same_seed_gives_the_same_windows():
-    first, second = (simulate.mixture_series(np.random.default_rng(3), 4) for _ in range(2))
+@pytest.mark.parametrize(
+    "simulator",
+    [
+        simulate.gaussian_series,
+        simulate.mixture_series,
+        simulate.shifted_series,
+        simulate.gp_series,
+        simulate.device_series,
+        simulate.regime_series,
+        simulate.heavy_series,
+    ],
+)
+def test_the_same_seed_gives_the_same_windows(simulator):
+    first, second = (simulator(np.random.default_rng(3), 4) for _ in range(2))
     for one, two in zip(first.series, second.series, strict=True):
         np.testing.assert_array_equal(one.value, two.value)
+
+
+LATER = {  # correlation 8 steps on at a length scale of 8, by hand
+    "ou": np.exp(-1),
+    "matern32": (1 + np.sqrt(3)) * np.exp(-np.sqrt(3)),
+    "seasonal": 0.5 * np.exp(-0.5) + 0.5 * np.exp(-1 / 288) * np.cos(np.pi),
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_windows_of_each_kernel_have_its_correlation_in_every_channel(kernel, rng):
+    law = kernel_truth(kernel, 24, scale=8.0, channels=2).covariance.reshape(24, 2, 24, 2)
+    np.testing.assert_allclose(law[3, :, 11], LATER[kernel] * np.eye(2), atol=1e-12)
+    truth = np.stack(simulate.gp_series(rng, 3000, 24, kernel, channels=2).truth)
+    assert (truth**2).mean() == pytest.approx(1, abs=0.03)
+    assert (truth[:, :-8] * truth[:, 8:]).mean() == pytest.approx(LATER[kernel], abs=0.03)
+    assert (truth[..., 0] * truth[..., 1]).mean() == pytest.approx(0, abs=0.03)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_exact_posterior_of_each_kernel_holds_the_truth_in_its_bands(kernel, rng):
+    drawn = simulate.gp_series(rng, 60, 40, kernel, risk=(0.3, 0.3))
+    z = []
+    for item, truth, law in zip(drawn.series, drawn.truth, drawn.laws, strict=True):
+        posterior = law.posterior(item.value.ravel(), item.risk.ravel())
+        z.append((truth.ravel() - posterior.mean) / np.sqrt(np.diag(posterior.covariance)))
+    assert np.mean(np.square(z)) == pytest.approx(1, abs=0.15)
+    assert np.mean(np.abs(z) < 1.645) == pytest.approx(0.9, abs=0.03)
+
+
+def test_an_unknown_kernel_names_those_there_are(rng):
+    with pytest.raises(ConfigError, match=r"kernel: no kernel 'rbf'\. Known: ou, matern32, seasonal\."):
+        simulate.gp_series(rng, 1, kernel="rbf")
+
+
+def test_devices_have_one_risk_a_class_and_errors_of_that_size(rng):
+    risks = (0.2, 0.5, 1.0)
+    drawn = simulate.device_series(rng, 40, 200, channels=2, risks=risks, missing=0.25)
+    device = np.stack(drawn.device)
+    value, risk = (np.stack([getattr(item, name) for item in drawn.series]) for name in ("value", "risk"))
+    seen = np.isfinite(risk)
+    assert device.shape == (40, 200, 2)
+    assert seen.mean() == pytest.approx(0.75, abs=0.015)
+    np.testing.assert_array_equal(risk[seen], np.array(risks)[device[seen]])
+    for label, sd in enumerate(risks):
+        mine = seen & (device == label)
+        assert mine.sum() == pytest.approx(seen.sum() / 3, rel=0.05)
+        assert (value - np.stack(drawn.truth))[mine].std() == pytest.approx(sd, rel=0.05)
+    exact = simulate.device_series(rng, 5, risks=(0.0, 1.0))
+    for item, truth, label in zip(exact.series, exact.truth, exact.device, strict=True):
+        right = item.observed & (label == 0)
+        np.testing.assert_array_equal(item.value[right], truth[right])
+
+
+def test_innovations_of_the_heavy_tailed_series_follow_student_t(rng):
+    truth = np.stack(simulate.heavy_series(rng, 100, 100, keep=0.8, freedom=3.0).truth)[..., 0]
+    jumps = (truth[:, 1:] - 0.8 * truth[:, :-1]).ravel() / np.sqrt(0.36 / 3)
+    assert stats.kstest(jumps, stats.t(3).cdf).pvalue > 0.01
+    assert stats.kstest(jumps / jumps.std(), stats.norm.cdf).pvalue < 1e-6
+    light = np.stack(simulate.heavy_series(rng, 1000, 50, freedom=8.0).truth)
+    assert light.var() == pytest.approx(1, abs=0.07)
+    assert light[:, 0].var() == pytest.approx(light[:, -1].var(), rel=0.2)
+    assert simulate.heavy_series(rng, 2).laws == []
+
+
+def test_heavy_series_refuse_what_has_no_variance(rng):
+    with pytest.raises(ConfigError, match=r"freedom: 2 degrees of freedom"):
+        simulate.heavy_series(rng, 1, freedom=2)
+    with pytest.raises(ConfigError, match=r"keep: 1 outside"):
+        simulate.heavy_series(rng, 1, keep=1)
