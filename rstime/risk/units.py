@@ -64,9 +64,9 @@ UNITS: tuple[Unit, ...] = (
     Unit("ug/dL", "mass concentration", 1e-3, spellings=("mcg/dL",)),
     Unit("ug/L", "mass concentration", 1e-4, spellings=("ng/mL", "mcg/L")),
     Unit("ng/L", "mass concentration", 1e-7, spellings=("pg/mL",)),
-    Unit("mmol/L", "amount concentration", 1.0, spellings=("mM",)),
-    Unit("umol/L", "amount concentration", 1e-3, spellings=("uM", "mcmol/L")),
-    Unit("nmol/L", "amount concentration", 1e-6, spellings=("nM",)),
+    Unit("mmol/L", "amount concentration", 1.0),
+    Unit("umol/L", "amount concentration", 1e-3, spellings=("mcmol/L",)),
+    Unit("nmol/L", "amount concentration", 1e-6),
     Unit("meq/L", "charge concentration", 1.0),
     Unit(
         "10*9/L",
