@@ -41,5 +41,13 @@ class DatasetNotFoundError(RstimeError, FileNotFoundError):
     """The files of a data set are not where they were looked for."""
 
 
+class DownloadError(RstimeError, OSError):
+    """A file could not be fetched whole: no connection, an HTTP status, a connection cut short, a full disk."""
+
+
+class ChecksumError(DownloadError):
+    """A fetched file is not the one that was published."""
+
+
 class RstimeWarning(UserWarning):
     """Something the user should know that does not stop the work."""
