@@ -19,8 +19,12 @@ LEVELS: tuple[float, ...] = tuple(round(0.05 * k, 2) for k in range(1, 20))
 
 
 def _mean(values: Floats, where: Bools | None) -> float:
-    chosen = values if where is None else values[np.broadcast_to(where, values.shape)]
+    chosen = _chosen(values, where)
     return float(chosen.mean()) if chosen.size else float("nan")
+
+
+def _chosen(values: Floats, where: Bools | None) -> Floats:
+    return values if where is None else values[np.broadcast_to(where, values.shape)]
 
 
 def mae(point: ArrayLike, truth: ArrayLike, where: Bools | None = None) -> float:
@@ -31,6 +35,72 @@ def mae(point: ArrayLike, truth: ArrayLike, where: Bools | None = None) -> float
 def rmse(point: ArrayLike, truth: ArrayLike, where: Bools | None = None) -> float:
     """Root mean squared error, sqrt(mean (point - truth)^2), in the units of the truth; NaN if no entry counts."""
     return float(np.sqrt(_mean(np.subtract(point, truth, dtype=np.float64) ** 2, where)))
+
+
+def nd(point: ArrayLike, truth: ArrayLike, where: Bools | None = None) -> float:
+    """Normalised deviation, sum |point - truth| / sum |truth|; NaN if no entry counts or the truth is 0."""
+    size = _mean(np.abs(np.asarray(truth, dtype=np.float64)), where)
+    return mae(point, truth, where) / size if size > 0 else float("nan")
+
+
+def nrmse(point: ArrayLike, truth: ArrayLike, where: Bools | None = None) -> float:
+    """Root mean squared error over mean |truth|; NaN if no entry counts or the truth is 0."""
+    size = _mean(np.abs(np.asarray(truth, dtype=np.float64)), where)
+    return rmse(point, truth, where) / size if size > 0 else float("nan")
+
+
+def seasonal_error(past: ArrayLike, season: int = 1, where: Bools | None = None) -> float:
+    """Mean error of the seasonal naive forecast within the past, mean |y_t - y_(t - season)|, over known pairs.
+
+    Hyndman and Koehler 2006, sec. 3. The lag is 1 where the past is not longer than a season. Noise of the past
+    is not taken off: it raises the figure for every method alike.
+
+    Parameters
+    ----------
+    past
+        (T, ...) values before the forecast; NaN is not known.
+    season
+        Steps in a season.
+    where
+        Entries of the past that count.
+    """
+    values = np.asarray(past, dtype=np.float64)
+    values = np.where(np.broadcast_to(True if where is None else where, values.shape), values, np.nan)
+    lag = season if season < len(values) else 1
+    gap = np.abs(values[lag:] - values[:-lag])
+    return _mean(gap, np.isfinite(gap))
+
+
+def mase(point: ArrayLike, truth: ArrayLike, scale: float, where: Bools | None = None) -> float:
+    """Mean absolute scaled error: mean |point - truth| over the `seasonal_error` of the past (`scale`).
+
+    Hyndman and Koehler 2006; NaN if the scale is 0 or no entry counts.
+    """
+    return mae(point, truth, where) / scale if scale > 0 else float("nan")
+
+
+def interval_score(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike, alpha: float) -> Floats:
+    """Interval score of each entry, (u - l) + 2/alpha ((l - y)+ + (y - u)+), in the units of the truth.
+
+    Gneiting and Raftery 2007, eq. 43; [lower, upper] is the central interval that holds 1 - alpha.
+    """
+    low, high, y = (np.asarray(x, dtype=np.float64) for x in (lower, upper, truth))
+    return np.asarray(high - low + 2 / alpha * (np.maximum(low - y, 0) + np.maximum(y - high, 0)))
+
+
+def msis(
+    lower: ArrayLike,
+    upper: ArrayLike,
+    truth: ArrayLike,
+    scale: float,
+    alpha: float = 0.05,
+    where: Bools | None = None,
+) -> float:
+    """Mean scaled interval score: mean `interval_score` over the `seasonal_error` of the past (`scale`).
+
+    Makridakis, Spiliotis and Assimakopoulos 2020 (M4); NaN if the scale is 0 or no entry counts.
+    """
+    return _mean(interval_score(lower, upper, truth, alpha), where) / scale if scale > 0 else float("nan")
 
 
 def coverage(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike, where: Bools | None = None) -> float:
@@ -58,7 +128,18 @@ def quantile_loss(quantile: ArrayLike, truth: ArrayLike, level: ArrayLike) -> Fl
     return np.asarray(2 * error * (np.asarray(level) - (error < 0)))
 
 
-def weighted_quantile_loss(quantiles: ArrayLike, truth: ArrayLike, levels: Sequence[float] = LEVELS) -> float:
+def crps_levels(quantiles: ArrayLike, truth: ArrayLike, levels: Sequence[float] = LEVELS) -> Floats:
+    """CRPS of each entry from quantiles (L, ...): the mean over the L levels of `quantile_loss`.
+
+    It tends to the CRPS as even levels become many (Laio and Tamea 2007); in the units of the truth (...).
+    """
+    axis = np.reshape(levels, (-1,) + (1,) * np.ndim(truth))
+    return np.asarray(quantile_loss(quantiles, truth, axis).mean(0))
+
+
+def weighted_quantile_loss(
+    quantiles: ArrayLike, truth: ArrayLike, levels: Sequence[float] = LEVELS, where: Bools | None = None
+) -> float:
     """Weighted quantile loss: the mean over the levels of sum 2 pinball / sum |y|.
 
     With many levels it tends to the CRPS relative to the size of the truth; it is the figure that the literature on
@@ -69,19 +150,46 @@ def weighted_quantile_loss(quantiles: ArrayLike, truth: ArrayLike, levels: Seque
     quantiles
         (L, ...) predicted quantiles, one a level.
     truth
-        (...) clean values; pick the entries that count before.
+        (...) clean values.
     levels
         L numbers in (0, 1).
+    where
+        (...) entries that count, such as the hidden ones; all by default.
     """
-    quantiles, truth = np.asarray(quantiles, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    axis = np.reshape(levels, (-1,) + (1,) * truth.ndim)
-    total = float(np.abs(truth).sum())
-    return float(quantile_loss(quantiles, truth, axis).sum() / len(levels) / total) if total > 0 else float("nan")
+    truth = np.asarray(truth, dtype=np.float64)
+    total = float(np.abs(_chosen(truth, where)).sum())
+    loss = _chosen(crps_levels(quantiles, truth, levels), where)
+    return float(loss.sum() / total) if total > 0 else float("nan")
 
 
-def crps_quantile(samples: ArrayLike, truth: ArrayLike, levels: Sequence[float] = LEVELS) -> float:
+def crps_quantile(
+    samples: ArrayLike, truth: ArrayLike, levels: Sequence[float] = LEVELS, where: Bools | None = None
+) -> float:
     """Relative CRPS by quantiles: `weighted_quantile_loss` of the quantiles of (S, ...) samples."""
-    return weighted_quantile_loss(np.quantile(np.asarray(samples), levels, axis=0, method="weibull"), truth, levels)
+    quantiles = np.quantile(np.asarray(samples), levels, axis=0, method="weibull")
+    return weighted_quantile_loss(quantiles, truth, levels, where)
+
+
+def crps_sum(
+    samples: ArrayLike, truth: ArrayLike, levels: Sequence[float] = LEVELS, where: Bools | None = None
+) -> float:
+    """Relative CRPS of the sum over variables, which only joint samples get right: `crps_quantile` of the sums.
+
+    Salinas et al. 2019 (NeurIPS), eq. 9.
+
+    Parameters
+    ----------
+    samples
+        (S, T, C) joint samples.
+    truth
+        (T, C) clean values.
+    levels
+        L numbers in (0, 1).
+    where
+        (T, C) entries that count; a stamp counts if all of its entries do.
+    """
+    whole = None if where is None else np.asarray(where).all(-1)
+    return crps_quantile(np.sum(samples, axis=-1), np.sum(truth, axis=-1), levels, whole)
 
 
 def crps_samples(samples: ArrayLike, truth: ArrayLike, fair: bool = True) -> Floats:
@@ -159,6 +267,17 @@ def pit(samples: ArrayLike, truth: ArrayLike) -> Floats:
     samples = np.asarray(samples)
     rank = (samples < truth).sum(0) + (samples == truth).sum(0) / 2 + 0.5
     return np.asarray(rank / (len(samples) + 1), dtype=np.float64)
+
+
+def reliability(quantiles: ArrayLike, truth: ArrayLike, where: Bools | None = None) -> Floats:
+    """Share of the truth at or below each of L quantiles (L, ...): a calibrated forecast returns its levels.
+
+    Returns
+    -------
+    (L,) shares; NaN if no entry counts.
+    """
+    below = np.asarray(truth) <= np.asarray(quantiles)
+    return np.array([_mean(one.astype(np.float64), where) for one in below])
 
 
 def autocovariance(samples: ArrayLike, lags: int) -> Floats:

@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
     "scores": BASE,
+    "noisy_scores": BASE | {"scores"},
     # tables to Series and back: the only modules that know column names
     "axis": BASE,
     "cells": BASE | {"axis"},
@@ -90,7 +91,7 @@ ALLOWED: dict[str, set[str]] = {
     "plotting": MODEL,
     "report": MODEL | {"plotting"},
     "datasets": BASE | {"frame", "risk"},
-    "evaluation": BASE | {"scores", "datasets"},
+    "evaluation": BASE | {"scores", "noisy_scores", "datasets"},
     "evaluation.baselines": MODEL | {"datasets", "evaluation"},
     "evaluation.overhead": MODEL | {"evaluation"},
     "evaluation.speed": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines"},
