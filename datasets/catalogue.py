@@ -1,7 +1,7 @@
 """The data sets that have a loader: what they are, whose they are, and which official files they are read from.
 
-A digest stands here only where it was taken from the official file itself, or where independent public records of that file
-agree on it. Files without one are never fetched: `missing` says where to get them and where to put them.
+A digest stands here only where it was taken from the official file itself, or where independent public records of that
+file agree on it. Files without one are never fetched: `by_hand` says what to do.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ CATALOGUE: tuple[DataSet, ...] = (
         "PM2.5 of 36 stations in Beijing, hourly, one year, with the mask that papers score",
         "none stated; published for research",
         "Yi, Zheng, Zhang, Li, ST-MVL, IJCAI 2016",
-        "https://www.microsoft.com/en-us/research/publication/st-mvl-filling-missing-values-in-geo-sensory-time-series-data/",
+        "https://www.ijcai.org/Proceedings/16/Papers/384.pdf",
         (
             _pm25(
                 "pm25_ground.txt",
@@ -257,3 +257,8 @@ def entry(name: str) -> DataSet:
     near = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     remedy = f"Did you mean {' or '.join(near)}?" if near else f"Names: {', '.join(names)}."
     raise ConfigError("data set", f"there is none called {name!r}", remedy)
+
+
+def origin(path: str) -> tuple[DataSet, File] | None:
+    """Return the data set and the entry of one of its files, by its path below the root; None if it is in none."""
+    return next(((data, file) for data in CATALOGUE for file in data.files if file.path == path), None)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rstime import scores
-from rstime.datasets import etth1, physionet2012
+from rstime.datasets import etth, physionet2012
 from rstime.datasets.laws import Truth
 from rstime.types import Bools, Floats, Posterior, Series
 
@@ -122,7 +122,7 @@ def etth1_noisy(root: str | Path | None = None, seed: int = 2026, clean: bool = 
         If the file is not there.
     """
     rows, window, stride = 14400, 48, 120
-    raw = etth1.load(root)
+    raw = etth.load(root)
     train = slice(0, 8640)
     location, scale = raw.value[train].mean(0), raw.value[train].std(0)
     value = (raw.value[:rows] - location) / scale

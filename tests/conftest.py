@@ -10,6 +10,7 @@ from pathlib import Path
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("RSTIME_OFFLINE", "1")
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from rstime.datasets import etth1
+from rstime.datasets import etth
 from rstime.datasets.root import find
 from rstime.errors import DatasetNotFoundError
 
 
 def test_etth1_has_its_rows_variables_and_means(shared_data):
-    item = etth1.load(shared_data)
+    item = etth.load(shared_data)
     assert item.value.shape == (17420, 7)
     assert item.variables[-1] == "OT"
     assert item.time[0] == np.datetime64("2016-07-01T00:00")
@@ -22,7 +22,7 @@ def test_etth1_has_its_rows_variables_and_means(shared_data):
 
 def test_a_missing_file_is_named_with_where_to_put_it(tmp_path):
     with pytest.raises(DatasetNotFoundError, match=r"ETTh1\.csv.*Put the file at"):
-        etth1.load(tmp_path)
+        etth.load(tmp_path)
 
 
 def test_the_root_may_come_from_the_environment(tmp_path, monkeypatch):
