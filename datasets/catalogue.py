@@ -73,7 +73,7 @@ class DataSet:
 
 
 _ETT = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/"
-_ETT_LICENCE = "CC BY-ND 4.0: no altered copies may be shared"
+_ETT_LICENCE = "CC BY-ND 4.0"
 _INFORMER = "Zhou et al., Informer, AAAI 2021"
 _LSTNET = "https://raw.githubusercontent.com/laiguokun/multivariate-time-series-data/7f402f185cc2435b5e66aed13a3b560ed142e023/"
 _M4 = "https://raw.githubusercontent.com/Mcompetitions/M4-methods/6c1067e5a57161249b17289a565178dc7a3fb3ca/Dataset/"
@@ -86,7 +86,7 @@ _TSIBBLE = "https://raw.githubusercontent.com/tidyverts/tsibbledata/a9c811a5ca17
 def _ett(name: str, step: str, sha256: str, size: int | None) -> DataSet:
     return DataSet(
         name.lower(),
-        f"Electricity transformer {name[-1]}: load and oil temperature, {step}, two years",
+        f"Transformer {name[-1]}: load and oil temperature, {step}, two years",
         _ETT_LICENCE,
         _INFORMER,
         "https://github.com/zhouhaoyi/ETDataset",
@@ -124,7 +124,7 @@ CATALOGUE: tuple[DataSet, ...] = (
     DataSet(
         "air_quality_uci",
         "Five gas sensors beside a reference analyser, hourly, 13 months",
-        "CC BY 4.0 (the authors ask for research use only)",
+        "CC BY 4.0",
         "De Vito et al., Sensors and Actuators B 129(2), 2008; doi 10.24432/C59K5F",
         "https://archive.ics.uci.edu/dataset/360/air+quality",
         (
@@ -139,7 +139,7 @@ CATALOGUE: tuple[DataSet, ...] = (
     ),
     DataSet(
         "shanghai_cgm",
-        "Glucose sensor beside fingersticks, every 15 minutes, 112 people with diabetes",
+        "Glucose sensor beside fingersticks, 15 minutes, 112 people",
         "CC BY 4.0",
         "Zhao et al., Scientific Data 10, 35, 2023; doi 10.1038/s41597-023-01940-7",
         "https://doi.org/10.6084/m9.figshare.c.6310860",
@@ -158,8 +158,8 @@ CATALOGUE: tuple[DataSet, ...] = (
     ),
     DataSet(
         "beijing_pm25",
-        "PM2.5 of 36 stations in Beijing, hourly, one year, with the mask that papers score",
-        "none stated; published for research",
+        "PM2.5 of 36 stations, hourly, one year, with scoring mask",
+        "none stated",
         "Yi, Zheng, Zhang, Li, ST-MVL, IJCAI 2016",
         "https://www.ijcai.org/Proceedings/16/Papers/384.pdf",
         (
@@ -179,12 +179,12 @@ CATALOGUE: tuple[DataSet, ...] = (
     ),
     _ett("ETTh1", "hourly", "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066", 2589657),
     _ett("ETTh2", "hourly", "a3dc2c597b9218c7ce1cd55eb77b283fd459a1d09d753063f944967dd6b9218b", 2417960),
-    _ett("ETTm1", "every 15 minutes", "6ce1759b1a18e3328421d5d75fadcb316c449fcd7cec32820c8dafda71986c9e", None),
-    _ett("ETTm2", "every 15 minutes", "db973ca252c6410a30d0469b13d696cf919648d0f3fd588c60f03fdbdbadd1fd", None),
+    _ett("ETTm1", "15 minutes", "6ce1759b1a18e3328421d5d75fadcb316c449fcd7cec32820c8dafda71986c9e", None),
+    _ett("ETTm2", "15 minutes", "db973ca252c6410a30d0469b13d696cf919648d0f3fd588c60f03fdbdbadd1fd", None),
     DataSet(
         "exchange_rate",
         "Eight currencies against the US dollar, daily, 7,588 days",
-        "none stated; published for research",
+        "none stated",
         "Lai, Chang, Yang, Liu, LSTNet, SIGIR 2018, arXiv 1703.07015",
         "https://github.com/laiguokun/multivariate-time-series-data",
         (
@@ -199,7 +199,7 @@ CATALOGUE: tuple[DataSet, ...] = (
     DataSet(
         "m4_hourly",
         "M4 competition: 414 hourly series, 48 hours to forecast",
-        "none stated; published for research",
+        "none stated",
         "Makridakis, Spiliotis, Assimakopoulos, International Journal of Forecasting 36, 2020",
         "https://github.com/Mcompetitions/M4-methods",
         (
@@ -221,8 +221,8 @@ CATALOGUE: tuple[DataSet, ...] = (
     ),
     DataSet(
         "vic_elec",
-        "Electricity demand and temperature in Victoria, every half hour, three years",
-        "GPL-3 (package); use with attribution (Australian Energy Market Operator)",
+        "Electricity demand and temperature, half-hourly, three years",
+        "GPL-3, with attribution",
         "Australian Energy Market Operator; O'Hara-Wild et al., R package tsibbledata",
         "https://github.com/tidyverts/tsibbledata",
         (
@@ -249,7 +249,7 @@ def entry(name: str) -> DataSet:
     Examples
     --------
     >>> entry("etth1").licence
-    'CC BY-ND 4.0: no altered copies may be shared'
+    'CC BY-ND 4.0'
     """
     names = {data.name: data for data in CATALOGUE}
     if name in names:

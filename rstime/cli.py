@@ -1,4 +1,4 @@
-"""Command line: rstime fit, impute, forecast, demo. Heavy imports stay inside the functions, so that help is quick."""
+"""Command line: rstime fit, impute, forecast, demo, data. Heavy imports stay inside functions: help is quick."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it worked, 2 for bad input, settings or files, 130 if it was interrupted."""
-    commands = {command.__name__: command for command in (demo, fit, impute, forecast)}
+    commands = {command.__name__: command for command in (demo, data, fit, impute, forecast)}
     options = parser(commands).parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", RstimeWarning)
@@ -122,6 +122,13 @@ def demo(options: argparse.Namespace) -> None:
     from rstime.demo import run
 
     run(options.data, options.root, options.out, options.seed, options.max_minutes)
+
+
+def data(options: argparse.Namespace) -> None:
+    """List, fetch and describe public data sets."""
+    from rstime.cli_data import run
+
+    run(options)
 
 
 def _columns(options: argparse.Namespace) -> Columns:

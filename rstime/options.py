@@ -17,7 +17,7 @@ TABLE = (
 
 
 def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argparse.ArgumentParser:
-    """Describe all options of the commands demo, fit, impute and forecast, whose docstrings are their description."""
+    """Describe all options of the commands, whose docstrings are their description."""
     top = argparse.ArgumentParser(
         prog="rstime", description="Calibrated samples of the clean signal behind noisy, incomplete time series."
     )
@@ -25,9 +25,9 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
     choices = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, run in commands.items():
         text = (run.__doc__ or name).strip()
-        command = choices.add_parser(name, help=text, description=text if name == "demo" else f"{text} {TABLE}")
-        if name == "demo":
-            _add_demo(command)
+        command = choices.add_parser(name, help=text, description=text if name in OWN else f"{text} {TABLE}")
+        if name in OWN:
+            OWN[name](command)
             continue
         if name != "fit":
             command.add_argument("saved", type=Path, metavar="MODEL", help="folder that `rstime fit` wrote")
@@ -47,6 +47,21 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
     add("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="folder for pictures (default: demo-out)")
     add("--seed", type=seed, default=0, help="the same seed gives the same data (default: 0)")
     add("--max-minutes", type=minutes, default=1.5, metavar="MINUTES", help="time limit of training (default: 1.5)")
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    place = {"type": Path, "metavar": "DIR", "help": "folder of data sets (default: RSTIME_DATA, then ~/.cache/rstime)"}
+    text = "Name, content, size and licence of every data set, and where it was found."
+    actions.add_parser("list", help=text, description=text).add_argument("--root", **place)
+    text = "Fetch the official files of data sets, checked against their digests, into the cache or DIR."
+    fetch = actions.add_parser("fetch", help=text, description=text)
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="as `rstime data list` has it")
+    fetch.add_argument("--root", **place)
+    text = "Shape, span, step, missing share and size of the variables, licence and citation of a data set."
+    describe = actions.add_parser("describe", help=text, description=text)
+    describe.add_argument("name", metavar="NAME", help="as `rstime data list` has it")
+    describe.add_argument("--root", **place)
 
 
 def _add_fit(command: argparse.ArgumentParser) -> None:
@@ -138,3 +153,7 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+OWN: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {"demo": _add_demo, "data": _add_data}
+"""Commands that take no TABLE, with what describes their options."""

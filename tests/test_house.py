@@ -99,9 +99,14 @@ ALLOWED: dict[str, set[str]] = {
     "demo": MODEL | SHOW | {"datasets", "evaluation", "evaluation.baselines"},
     "tables": {"errors"},
     "options": set(),
-    "cli": MODEL | SHOW | {"tables", "options", "demo"},
+    "cli_data": BASE | {"report", "datasets"},
+    "cli": MODEL | SHOW | {"tables", "options", "demo", "cli_data"},
 }
-EDGES = FRAMES | SHOW | {"model", "gluonts", "imputer", "tables", "options", "cli", "demo", "datasets", "evaluation"}
+EDGES = (
+    FRAMES
+    | SHOW
+    | {"model", "gluonts", "imputer", "tables", "options", "cli", "cli_data", "demo", "datasets", "evaluation"}
+)
 NO_FRAMES = {name for name in ALLOWED if name.split(".")[0] not in EDGES}
 
 
