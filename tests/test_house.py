@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "covariates": BASE | {"axis", "cells"},
     "frame": BASE | FRAMES | {"axis"},
     "risk": BASE,
+    "risk.sensors": BASE | {"axis", "cells", "risk"},
     # Series to windows
     "scaling": BASE,
     "windows": BASE | {"axis"},
@@ -90,7 +91,7 @@ ALLOWED: dict[str, set[str]] = {
     "imputer": MODEL,
     "plotting": MODEL,
     "report": MODEL | {"plotting"},
-    "datasets": BASE | {"frame", "risk"},
+    "datasets": BASE | {"frame", "risk", "risk.sensors"},
     "evaluation": BASE | {"scores", "noisy_scores", "datasets"},
     "evaluation.baselines": MODEL | {"datasets", "evaluation"},
     "evaluation.overhead": MODEL | {"evaluation"},
@@ -98,6 +99,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.core": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines", "evaluation.speed"},
     "demo": MODEL | SHOW | {"datasets", "evaluation", "evaluation.baselines"},
     "tables": {"errors"},
+    "readers": BASE | {"axis", "cells", "risk", "tables"},
     "options": set(),
     "cli_data": BASE | {"report", "datasets"},
     "cli": MODEL | SHOW | {"tables", "options", "demo", "cli_data"},
@@ -107,7 +109,8 @@ EDGES = (
     | SHOW
     | {"model", "gluonts", "imputer", "tables", "options", "cli", "cli_data", "demo", "datasets", "evaluation"}
 )
-NO_FRAMES = {name for name in ALLOWED if name.split(".")[0] not in EDGES}
+EDGES |= {"risk.sensors", "readers"}
+NO_FRAMES = {name for name in ALLOWED if not {name, name.split(".")[0]} & EDGES}
 
 
 def sources() -> Iterator[tuple[str, Path]]:
