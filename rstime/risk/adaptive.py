@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rstime.errors import ConfigError, DataError
+from rstime.risk.calibration import components
 from rstime.risk.checks import half_width
 from rstime.risk.line import SensorLine, covariate_rows
 from rstime.types import Floats
@@ -77,8 +78,7 @@ def adaptive(
         Time until a reference is known, in the units of `time`. A pair is used for later stamps only, `delay` or more
         after its own.
     weight
-        Pairs that the coefficients of `start` count for; for a line from other devices with offsets of their own,
-        (within / between)^2 of `rstime.risk.calibration.components`.
+        Pairs that the coefficients of `start` count for; `from_devices` finds it for a line from other devices.
     risk_weight
         Pairs that the risk of `start` counts for.
     offset_only
@@ -96,7 +96,7 @@ def adaptive(
     readable = np.isfinite(raw) & np.isfinite(rest).all(1)
     pairs = np.flatnonzero(readable & np.isfinite(truth))
     state = _State(start, offset_only, half_life, weight, risk_weight, stamp)
-    if len(pairs) > 1 and half_life < len(state.gram) * np.median(np.diff(stamp[pairs])):
+    if not offset_only and len(pairs) > 1 and half_life < len(state.gram) * np.median(np.diff(stamp[pairs])):
         raise ConfigError("half_life", f"{half_life} forgets faster than pairs come", "Give a longer one.")
     value, risk, score = np.full(raw.size, np.nan), np.full(raw.size, np.inf), np.full(raw.size, np.nan)
     known = 0
@@ -109,6 +109,40 @@ def adaptive(
         if np.isfinite(truth[index]):
             score[index] = state.score(raw[index], rest[index], truth[index], stamp[index])
     return Adapted(np.where(np.isfinite(risk), value, np.nan), risk)
+
+
+def from_devices(
+    line: SensorLine,
+    sensor: ArrayLike,
+    reference: ArrayLike,
+    device: ArrayLike,
+    covariates: ArrayLike | None = None,
+) -> tuple[SensorLine, float]:
+    """Return the line and the `weight` with which `adaptive` starts a new device, from pairs of others of its kind.
+
+    Devices differ by offsets of sd `between` around noise of sd `within` (`components`): the line then has the devices'
+    mean offset and the noise alone as its risk, and stands for (within / between)^2 pairs of the new device.
+
+    Parameters
+    ----------
+    line
+        Fitted to all these pairs.
+    sensor, reference, covariates
+        The pairs it was fitted to.
+    device
+        (n,) which device, person or session each pair is from.
+
+    Raises
+    ------
+    DataError
+        As `rstime.risk.calibration.components`; or if devices do not differ: `line` then serves all as it is.
+    """
+    residual = line.value(sensor, covariates) - np.asarray(reference, dtype=np.float64)
+    parts = components(residual, device)
+    if not 0 < parts.between < np.inf or not parts.within > 0:
+        raise DataError("device", "no difference between devices", "Use the line as it is for every device.")
+    start = replace(line, offset=line.offset + parts.bias * line.slope, sd=parts.within)
+    return start, (parts.within / parts.between) ** 2
 
 
 class _State:

@@ -1,7 +1,7 @@
-"""Claimed risk corrected by residual pairs: a spread for all, a scale per bin, conformal factors, bias between devices.
+"""Claimed risk corrected by residual pairs: a spread for all, a scale per bin, bias between devices.
 
-Beside it: `line.py` (raw sensor to reference), `quality.py` (quality index to sd), `adaptive.py` (drift), `coverage.py`
-(is it right?), `replicates.py` (without a reference).
+Beside it: `line.py` (raw sensor to reference), `quality.py` (quality index to sd), `adaptive.py` (drift),
+`conformal.py` (intervals without a law), `coverage.py` (is it right?), `replicates.py` (without a reference).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def spread(residual: ArrayLike, match: Match = "sd", level: float = 0.9) -> floa
     match
         What is matched.
     level
-        Share that "central" matches, with the finite-sample rank of `conformal`.
+        Share that "central" matches, with the finite-sample rank of `rstime.risk.conformal.conformal`.
 
     Raises
     ------
@@ -55,33 +55,6 @@ def spread(residual: ArrayLike, match: Match = "sd", level: float = 0.9) -> floa
     if match != "sd":
         raise ConfigError("match", f"{match!r}", 'Use "sd", "central" or "robust".')
     return float(np.sqrt(np.mean(error**2)))
-
-
-def conformal(residual: ArrayLike, sd: ArrayLike, level: float = 0.9) -> float:
-    """Return the factor q for which reading +- q sd holds a new reference with chance `level` or more.
-
-    q is the ceil((n + 1) level)-th smallest |residual| / sd (split conformal prediction; Vovk, Gammerman and Shafer
-    2005, Lei et al. 2018). No law is assumed, only that old and new pairs are exchangeable: not so under drift, nor for
-    a new person if the pairs come from a few.
-
-    Parameters
-    ----------
-    residual
-        (n,) reading minus reference, of pairs that nothing else was fitted to.
-    sd
-        (n,) claimed risk, or one for all.
-    level
-        Nominal coverage.
-
-    Raises
-    ------
-    ConfigError
-        If the level is outside (0, 1).
-    DataError
-        If there are fewer than 20 pairs, too few for the level, numbers are not finite, or an sd is not positive.
-    """
-    error, claimed = pairs(residual=residual, sd=np.broadcast_to(sd, np.shape(residual)))
-    return ranked(np.abs(error) / claimed, level)
 
 
 @dataclass(frozen=True)
