@@ -148,7 +148,7 @@ def plot_coverage(curves: Mapping[str, Mapping[str, ArrayLike]], levels: ArrayLi
                 raise ConfigError("curves", f"{name!r} has shape {np.shape(shares)}, levels {nominal.shape}")
             colour = CYCLE[methods.index(name) % len(CYCLE)]
             axes.plot(nominal, np.asarray(shares), color=colour, linewidth=1.6, marker="o", markersize=3.2, label=name)
-        _tidy(axes, heading)
+        tidy(axes, heading)
         axes.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1, xlabel="nominal coverage")
         axes.set(xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
     figure.axes[0].set_ylabel("share of truth inside")
@@ -192,13 +192,14 @@ def _panels(
         axes.remove()
     panels = [(axes, series.variables.index(name)) for axes, name in zip(grid.flat, names, strict=False)]
     for (axes, _), name in zip(panels, names, strict=True):
-        _tidy(axes, name.replace("_", " "), units.get(name, ""))
+        tidy(axes, name.replace("_", " "), units.get(name, ""))
     _time_axis([axes for axes, _ in panels], series, columns)
     figure.suptitle(series.item_id if title is None else title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure, panels
 
 
-def _tidy(axes: Axes, heading: str, unit: str = "") -> None:
+def tidy(axes: Axes, heading: str, unit: str = "") -> None:
+    """Give a panel its heading and the plain look that all pictures share."""
     axes.set_title(f"{heading} [{unit}]" if unit else heading, loc="left", fontsize=9.5, color=TRUTH, pad=4)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
