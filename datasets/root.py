@@ -57,7 +57,8 @@ def places(root: str | Path | None = None) -> list[Path]:
     if root is not None:
         return [Path(root).expanduser()]
     named = os.environ.get("RSTIME_DATA")
-    return [Path(place).expanduser() for place in (*([named] if named else []), "../shared/data", CACHE)]
+    chosen = [Path(named)] if named else []
+    return [place.expanduser() for place in (*chosen, Path("../shared/data"), CACHE)]
 
 
 def fetch(data: DataSet, root: Path, progress: bool = True) -> list[Path]:
