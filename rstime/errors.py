@@ -49,5 +49,9 @@ class ChecksumError(DownloadError):
     """A fetched file is not the one that was published."""
 
 
+class PackageError(RstimeError, ImportError):
+    """An optional package that a module needs is not installed."""
+
+
 class RstimeWarning(UserWarning):
     """Something the user should know that does not stop the work."""

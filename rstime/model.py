@@ -370,6 +370,23 @@ class RiskDiffusion:
         other._denoiser = Denoiser(denoiser.prior, None)
         return other
 
+    def same(self, other: RiskDiffusion) -> bool:
+        """Whether both answer alike: the same settings, scales and weights, on whatever device.
+
+        Raises
+        ------
+        NotFittedError
+            If either was not fitted.
+        """
+        (scaler, axis, denoiser), (scaler_, axis_, denoiser_) = self._fitted(), other._fitted()
+        weights, weights_ = denoiser.state_dict(), denoiser_.state_dict()
+        return (
+            (self.config, self.transforms, axis) == (other.config, other.transforms, axis_)
+            and scaler.to_dict() == scaler_.to_dict()
+            and weights.keys() == weights_.keys()
+            and all(torch.equal(value.cpu(), weights_[name].cpu()) for name, value in weights.items())
+        )
+
     def _fitted(self) -> tuple[Scaler, Axis, Denoiser]:
         if self._scaler is None or self._axis is None or self._denoiser is None:
             raise NotFittedError("model", "not fitted", "Call fit() or load() first.")

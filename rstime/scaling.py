@@ -156,7 +156,7 @@ class Scaler:
         aligned = [_aligned(one, variables, transform) for one in series]
         value, risk = (np.concatenate(part) for part in zip(*aligned, strict=True))
         seen = np.isfinite(risk)
-        moments = [_moments(value[rows, column], risk[rows, column]) for column, rows in enumerate(seen.T)]
+        moments = [location_scale(value[rows, column], risk[rows, column]) for column, rows in enumerate(seen.T)]
         static = [_plain_moments(column) for column in np.array([one.static for one in series]).T]
         known = [_plain_moments(column) for column in np.concatenate([one.known for one in series]).T]
         return cls(
@@ -269,7 +269,7 @@ def _forward(transform: Transform, value: Floats, risk: Floats, where: str) -> t
     return transform.apply(value), risk * transform.slope(value)
 
 
-def _moments(y: Floats, r: Floats) -> tuple[float, float]:
+def location_scale(y: Floats, r: Floats) -> tuple[float, float]:
     """Location and scale of a channel from values y (N,) with risks r (N,)."""
     if not len(y):
         return 0.0, 1.0
@@ -288,7 +288,7 @@ def _moments(y: Floats, r: Floats) -> tuple[float, float]:
 def _plain_moments(column: Floats) -> tuple[float, float]:
     """Mean and standard deviation of a covariate, where it is known."""
     present = column[np.isfinite(column)]
-    return _moments(present, np.zeros_like(present))
+    return location_scale(present, np.zeros_like(present))
 
 
 def _split(moments: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:

@@ -188,7 +188,7 @@ def crps_sum(
     where
         (T, C) entries that count; a stamp counts if all of its entries do.
     """
-    whole = None if where is None else np.asarray(where).all(-1)
+    whole = None if where is None else np.asarray(where.all(-1))
     return crps_quantile(np.sum(samples, axis=-1), np.sum(truth, axis=-1), levels, whole)
 
 

@@ -46,6 +46,7 @@ FITTING = {
 }
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
+GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_predictor"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
@@ -90,7 +91,9 @@ ALLOWED: dict[str, set[str]] = {
     "gluonts_risk": BASE,
     "gluonts_data": BASE | {"gluonts_risk"},
     "gluonts_scale": BASE | {"scaling"},
-    "gluonts": MODEL | {"gluonts_risk", "gluonts_data", "gluonts_scale"},
+    "gluonts_base": BASE,
+    "gluonts_predictor": MODEL | GLUONTS,
+    "gluonts": MODEL | GLUONTS,
     "imputer": MODEL,
     "plotting": MODEL,
     "plotting_risk": {"errors", "plotting", "risk"},
@@ -114,7 +117,7 @@ EDGES = (
     | SHOW
     | {"model", "gluonts", "imputer", "tables", "options", "cli", "cli_data", "demo", "datasets", "evaluation"}
 )
-EDGES |= {"risk.sensors", "readers"}
+EDGES |= {"risk.sensors", "readers", "gluonts_data"}
 NO_FRAMES = {name for name in ALLOWED if not {name, name.split(".")[0]} & EDGES}
 
 

@@ -1,0 +1,221 @@
+"""The GluonTS face: an estimator and a predictor that take noisy, incomplete series and return sample forecasts."""
+
+# Annotations are evaluated here, unlike elsewhere: `validated` makes a pydantic model of the constructor's.
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rstime.errors import ConfigError, DataError
+from rstime.gluonts_base import Estimator, validated
+from rstime.gluonts_data import Layout, period_offset, rows_of
+from rstime.gluonts_predictor import RiskDiffusionPredictor as RiskDiffusionPredictor
+from rstime.gluonts_risk import with_risk as with_risk
+from rstime.gluonts_scale import ItemScale, scaled, units
+from rstime.model import RiskDiffusion
+from rstime.training import TrainingConfig
+from rstime.types import Series
+
+CONTEXTS = 4
+"""Default length of the context, in horizons."""
+
+PATTERNS = (0.15, 0.1, 0.1, 0.65)
+"""Weights of what training hides (random, block, channel, horizon): mostly the end of the window, as in a forecast."""
+
+FEW = 10
+"""With fewer entries the end of each is held out, else every tenth entry (`rstime.fitting.split`)."""
+
+TRAINER = {"max_epochs", "max_steps", "max_minutes", "accelerator", "enable_progress_bar"}
+UNUSED = {"logger", "callbacks", "enable_checkpointing", "enable_model_summary"}
+DEVICES = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
+
+
+class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no types
+    """Risk-sensitive diffusion as a GluonTS estimator: one global model of noisy, incomplete series.
+
+    Training values are taken at their risk and missing ones (NaN) as missing; forecasts are of the clean signal.
+    Covariates of the past are modelled along with the target; those of the future and static ones are given to it.
+
+    Parameters
+    ----------
+    freq
+        Frequency of the data, as in `pandas.Period`.
+    prediction_length
+        Steps to forecast.
+    context_length
+        Steps looked at before; four horizons if None.
+    risk
+        Name of the rows of risk that `with_risk` adds; None if values are exact.
+    model, size
+        "diffusion" or "gaussian", and the size of the network; see `rstime.RiskDiffusion`.
+    num_feat_dynamic_real, num_feat_static_real, num_feat_static_cat, num_past_feat_dynamic_real
+        How many rows or numbers to use of the field of this name (of the past: without risk); others are ignored.
+    cardinality
+        Number of categories of each static category; counted in the training data if None.
+    scaling
+        Scale each item by itself, from its whole past (`rstime.gluonts_scale.ItemScale`).
+    batch_size
+        Windows a step; 0 for a number that suits their length.
+    num_batches_per_epoch
+        Steps an epoch, where `trainer_kwargs` counts epochs.
+    trainer_kwargs
+        max_epochs or max_steps of the network, or max_minutes (15 if none is given); accelerator ("auto", "cpu",
+        "gpu"); enable_progress_bar. `logger`, `callbacks`, `enable_checkpointing` and `enable_model_summary` may be
+        switched off, as there are none.
+    seed
+        Of everything random.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> rng, start = np.random.default_rng(0), pd.Period("2026-01-01", "D")
+    >>> data = [{"start": start, "target": np.sin(np.arange(60.0)) + 0.3 * rng.normal(size=60)} for _ in range(3)]
+    >>> estimator = RiskDiffusionEstimator("D", 4, risk="risk", model="gaussian", trainer_kwargs={"max_steps": 5})
+    >>> next(estimator.train(with_risk(data, 0.3)).predict(with_risk(data, 0.3), num_samples=7)).samples.shape
+    (7, 4)
+    """
+
+    @validated()  # type: ignore[no-untyped-call, untyped-decorator]
+    def __init__(
+        self,
+        freq: str,
+        prediction_length: int,
+        context_length: int | None = None,
+        risk: str | None = None,
+        model: str = "diffusion",
+        size: str = "small",
+        num_feat_dynamic_real: int = 0,
+        num_feat_static_real: int = 0,
+        num_feat_static_cat: int = 0,
+        num_past_feat_dynamic_real: int = 0,
+        cardinality: list[int] | None = None,
+        scaling: bool = True,
+        batch_size: int = 0,
+        num_batches_per_epoch: int = 50,
+        trainer_kwargs: dict[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        context = CONTEXTS * prediction_length if context_length is None else context_length
+        for name, value in (("prediction_length", prediction_length), ("context_length", context)):
+            if value < 1:
+                raise ConfigError(name, str(value), "Give at least 1.")
+        if cardinality is not None and len(cardinality) != num_feat_static_cat:
+            problem = f"{len(cardinality)} numbers for num_feat_static_cat={num_feat_static_cat}"
+            raise ConfigError("cardinality", problem, "Give one number a category, or None.")
+        period_offset(freq)
+        self.freq, self.prediction_length, self.context_length, self.risk = freq, prediction_length, context, risk
+        self.model, self.size, self.scaling, self.seed = model, size, scaling, seed
+        self.dynamic, self.static, self.past = num_feat_dynamic_real, num_feat_static_real, num_past_feat_dynamic_real
+        self.categories, self.cardinality = num_feat_static_cat, cardinality
+        self.batch_size, self.num_batches_per_epoch = batch_size, num_batches_per_epoch
+        self.trainer = _trainer(trainer_kwargs or {})
+        self._new()
+
+    def train(
+        self,
+        training_data: Any,
+        validation_data: Any = None,
+        shuffle_buffer_length: int | None = None,
+        cache_data: bool = False,
+        ckpt_path: str | Path | None = None,
+    ) -> RiskDiffusionPredictor:
+        """Fit to noisy, incomplete entries and return the predictor.
+
+        Parameters
+        ----------
+        training_data
+            Entries in GluonTS's fields, read once; `with_risk` adds their risk.
+        validation_data
+            Entries of which the last window, context and horizon, is scored; if None every tenth entry of the training
+            data is held out, or with fewer than ten the end of each: an eighth, or two horizons if these are more.
+        shuffle_buffer_length, cache_data
+            As other estimators have them; windows are always drawn at random, from memory.
+        ckpt_path
+            Folder in which an interrupted training goes on.
+
+        Raises
+        ------
+        DataError
+            If the entries break a rule, such as another frequency, no row of risk, or covariates that are not finite.
+        """
+        entries = list(training_data)
+        if not entries:
+            raise DataError("training_data", "no entry", "Give at least one.")
+        layout, model = self._layout(entries), self._new()
+        series = _read(layout, entries)
+        scale = ItemScale.fit(series) if self.scaling else None
+        learn = [scaled(one, *units(one, scale)) for one in series]
+        check = None
+        if validation_data is not None:
+            last = slice(-(self.context_length + self.prediction_length), None)
+            held_out = _read(layout, list(validation_data))
+            check = [rows_of(scaled(one, *units(one, scale)), last) for one in held_out]
+        elif len(learn) < FEW:
+            learn, check = _hold_out(learn, self.prediction_length)
+        epochs, steps = self.trainer.get("max_epochs"), self.trainer.get("max_steps")
+        if steps is None and epochs is not None and self.model == "diffusion":
+            steps = epochs * self.num_batches_per_epoch
+        model.fit(
+            learn,
+            validation=check,
+            steps=steps,
+            max_minutes=self.trainer.get("max_minutes", 15.0),
+            device=DEVICES[self.trainer.get("accelerator", "auto")],
+            seed=self.seed,
+            progress=self.trainer.get("enable_progress_bar", True),
+            checkpoint=ckpt_path,
+        )
+        return RiskDiffusionPredictor(model, layout, self.prediction_length, self.context_length, scale, self.seed)
+
+    def _new(self) -> RiskDiffusion:
+        training = TrainingConfig(batch=self.batch_size, isolated=0.0, patterns=PATTERNS)
+        window = self.context_length + self.prediction_length
+        return RiskDiffusion(self.model, size=self.size, window=window, training=training)
+
+    def _layout(self, entries: list[dict[str, Any]]) -> Layout:
+        """Return what the entries hold, with targets and categories counted."""
+        target = np.asarray(entries[0]["target"])
+        counts = self.cardinality
+        if counts is None:
+            counts = [0] * self.categories
+            for entry in entries:
+                codes = np.asarray(entry.get("feat_static_cat", ()), dtype=np.float64)[: len(counts)]
+                counts[: len(codes)] = [max(c, int(code) + 1) for c, code in zip(counts, codes, strict=False)]
+        targets = len(target) if target.ndim == 2 else 0
+        return Layout(self.freq, targets, self.risk, self.dynamic, self.past, self.static, tuple(counts))
+
+
+def _trainer(given: dict[str, Any]) -> dict[str, Any]:
+    """Check what is said of the trainer, and leave out what asks for nothing."""
+    kept = {name: value for name, value in given.items() if name not in UNUSED or value}
+    for name in kept:
+        if name not in TRAINER:
+            raise ConfigError("trainer_kwargs", f"{name!r} is unknown", f"Known: {', '.join(sorted(TRAINER))}.")
+    for name in ("max_epochs", "max_steps", "max_minutes"):
+        value = kept.get(name, 1)
+        if not (value > 0 and math.isfinite(value)):
+            raise ConfigError("trainer_kwargs", f"{name} is {value}", "Give a positive number.")
+    if kept.get("accelerator", "auto") not in DEVICES:
+        problem = f"accelerator {kept['accelerator']!r} is unknown"
+        raise ConfigError("trainer_kwargs", problem, f"Choose one of {', '.join(DEVICES)}.")
+    return kept
+
+
+def _read(layout: Layout, entries: list[dict[str, Any]]) -> list[Series]:
+    return [layout.read(entry, f"{k}: {entry.get('item_id', '')}") for k, entry in enumerate(entries)]
+
+
+def _hold_out(series: list[Series], horizon: int) -> tuple[list[Series], list[Series] | None]:
+    """Cut off the end of each item: an eighth, or two horizons if these are more, but at most a quarter."""
+    cuts = [len(one.time) - max(len(one.time) // 8, min(2 * horizon, len(one.time) // 4)) for one in series]
+    check = [rows_of(one, slice(cut, None)) for one, cut in zip(series, cuts, strict=True)]
+    if not any(one.observed.any() for one in check):
+        return series, None
+    return [rows_of(one, slice(cut)) for one, cut in zip(series, cuts, strict=True)], check
