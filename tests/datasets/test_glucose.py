@@ -85,6 +85,7 @@ def test_bias_is_a_gain_and_an_offset_that_last_a_session():
         assert np.all(np.diff(starts) == 96)  # two days
         assert len(starts) in (2, 3)
         assert np.all(np.isinf(sensor.risk[starts[:2, None] + np.arange(4)]))  # two hours of warming up
+        assert np.all(sensor.observed[starts[:2] + 4])
         rows = slice(starts[0], starts[1])
         (gain, offset), residual, *_ = np.polyfit(truth[rows, 0], bias[rows, 0], 1, full=True)
         assert residual.sum() == pytest.approx(0, abs=1e-12)
