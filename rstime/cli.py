@@ -125,7 +125,7 @@ def demo(options: argparse.Namespace) -> None:
 
 
 def data(options: argparse.Namespace) -> None:
-    """List, fetch and describe public data sets."""
+    """List, fetch and describe public data sets; convert clinical sources to tables."""
     from rstime.cli_data import run
 
     run(options)

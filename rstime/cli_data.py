@@ -1,4 +1,4 @@
-"""What `rstime data` does: list, fetch and describe the data sets that have a loader."""
+"""What `rstime data` does: list, fetch and describe the data sets that have a loader; convert clinical sources."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run one action: list, fetch or describe."""
+    """Run one action: list, fetch, describe or convert."""
     if options.action == "list":
         print(listing(options.root))
+    elif options.action == "convert":
+        from rstime.cli_convert import convert
+
+        print(convert(options))
     elif options.action == "fetch":
         fetch(options.names, options.root)
     else:

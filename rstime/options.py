@@ -62,6 +62,32 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     describe = actions.add_parser("describe", help=text, description=text)
     describe.add_argument("name", metavar="NAME", help="as `rstime data list` has it")
     describe.add_argument("--root", **place)
+    _add_convert(actions)
+
+
+def _add_convert(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "Write a clinical source as a table item_id, timestamp, variable, value, sd, unit; say what was left out."
+    command = actions.add_parser("convert", help=text, description=text)
+    add = command.add_argument
+    add(
+        "format",
+        choices=("meds", "omop", "fhir", "wfdb", "wide"),
+        metavar="FORMAT",
+        help="meds, omop, fhir, wfdb, wide",
+    )
+    add("path", type=Path, metavar="PATH", help="file, or folder of shards (meds) or resources (fhir)")
+    add("--out", type=Path, required=True, metavar="TABLE", help=".csv or .parquet to write")
+    text = (
+        "CSV with columns code, name, unit, or JSON {code: [name, unit]}; a fourth one, source_unit, for meds and wide"
+    )
+    add("--variables", type=Path, metavar="MAP", help=text)
+    text = "JSON {variable or device: name of a sensor, or an sd}, to fill sd (docs/sensors.md)"
+    add("--devices", type=Path, metavar="MAP.json", help=text)
+    add("--keep-censored", action="store_true", help="keep values such as < 5 at their limit (omop, fhir)")
+    text = "channel with the quality of a signal (wfdb); may be repeated"
+    add("--quality", action="append", default=[], type=pair, metavar="SIGNAL=CHANNEL", help=text)
+    add("--id-col", default="item_id", metavar="NAME", help="column of items (wide; default: item_id)")
+    add("--time-col", default="timestamp", metavar="NAME", help="column of time stamps (wide; default: timestamp)")
 
 
 def _add_fit(command: argparse.ArgumentParser) -> None:
@@ -146,6 +172,14 @@ def transform(text: str) -> tuple[str, str]:
     if not found:
         raise argparse.ArgumentTypeError(f"{text} is not of the form VARIABLE=log or VARIABLE=logit:low,high")
     return variable, kind
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Read SIGNAL=CHANNEL."""
+    signal, _, channel = text.partition("=")
+    if not signal or not channel:
+        raise argparse.ArgumentTypeError(f"{text} is not of the form SIGNAL=CHANNEL")
+    return signal, channel
 
 
 def _number(text: str) -> float:

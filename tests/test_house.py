@@ -109,7 +109,8 @@ ALLOWED: dict[str, set[str]] = {
     "tables": {"errors"},
     "readers": BASE | {"axis", "cells", "risk", "tables"},
     "options": set(),
-    "cli_data": BASE | {"report", "datasets"},
+    "cli_convert": BASE | {"tables", "readers", "risk.sensors"},
+    "cli_data": BASE | {"report", "datasets", "cli_convert"},
     "cli": MODEL | SHOW | {"tables", "options", "demo", "cli_data"},
 }
 EDGES = (
@@ -117,7 +118,7 @@ EDGES = (
     | SHOW
     | {"model", "gluonts", "imputer", "tables", "options", "cli", "cli_data", "demo", "datasets", "evaluation"}
 )
-EDGES |= {"risk.sensors", "readers", "gluonts_data"}
+EDGES |= {"risk.sensors", "readers", "cli_convert", "gluonts_data"}
 NO_FRAMES = {name for name in ALLOWED if not {name, name.split(".")[0]} & EDGES}
 
 
