@@ -155,7 +155,7 @@ def extent(series: Sequence[Series]) -> str:
     else:
         span, every = f"{first:g} to {last:g}", f"{step:g}"
     width = len(series[0].variables)
-    return f"shape: {len(series):,} items, {length} stamps, {width} variables\nspan: {span}, usual step {every}"
+    return f"items: {len(series):,}, stamps: {length}, variables: {width}\nspan: {span}, usual step {every}"
 
 
 def summary(series: Sequence[Series], units: Mapping[str, str]) -> pd.DataFrame:
