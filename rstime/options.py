@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rstime import __version__
 
@@ -51,7 +52,11 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
 
 def _add_data(command: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-    place = {"type": Path, "metavar": "DIR", "help": "folder of data sets (default: RSTIME_DATA, then ~/.cache/rstime)"}
+    place: dict[str, Any] = {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "folder of data sets (default: RSTIME_DATA, then ~/.cache/rstime)",
+    }
     text = "Name, content, size and licence of every data set, and where it was found."
     actions.add_parser("list", help=text, description=text).add_argument("--root", **place)
     text = "Fetch the official files of data sets, checked against their digests, into the cache or DIR."

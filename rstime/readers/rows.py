@@ -60,15 +60,15 @@ def finish(
     time, notes = _times(rows["time"]), dict(notes or {})
     rows, value, sd = _named(rows, mapping), _numbers(rows["value"]), np.full(len(rows), np.nan)
     rows, time = _timed(rows, time, notes)
-    rows = drop(rows, rows["value"].isna() | (rows["value"].astype(str).str.strip() == ""), "no value")
+    rows = drop(rows, _blank(rows["value"]), "no value")
     rows = drop(rows, ~np.isfinite(value), "not a number")
     if "sd" in rows:
         sd = _numbers(rows["sd"])
-        filled = rows["sd"].notna() & (rows["sd"].astype(str).str.strip() != "")
-        rows = drop(rows, filled & ~(sd >= 0), "sd that is not a number >= 0")
+        rows = drop(rows, ~_blank(rows["sd"]) & ~(sd >= 0), "sd that is not a number >= 0")
     if "quality" in rows:
         quality = _numbers(rows["quality"])
-        rows = drop(rows, (quality < 0) | (quality > 1), "quality outside [0, 1]").assign(quality=quality)
+        wrong = ~_blank(rows["quality"]) & ~((quality >= 0) & (quality <= 1))
+        rows = drop(rows, wrong, "quality outside [0, 1]").assign(quality=quality)
     rows, value, sd = _converted(rows, mapping, value, sd)
     frame = pd.DataFrame(
         {"item_id": rows["item"], "timestamp": time, "variable": rows["name"], "value": value, "sd": sd}
@@ -89,7 +89,7 @@ def finish(
 def _named(rows: pd.DataFrame, mapping: Mapping[str, tuple[str, str | None]] | None) -> pd.DataFrame:
     """Add the name of the variable; items and codes become text."""
     for column in ("item", "code"):
-        text = rows[column].astype(object).where(rows[column].notna(), "").astype(str).str.strip()
+        text = _text(rows[column])
         rows = drop(rows.assign(**{column: text}), text == "", f"no {column}")
     if mapping is None:
         return rows.assign(name=rows["code"])
@@ -111,20 +111,27 @@ def _times(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _timed(rows: pd.DataFrame, time: pd.Series[Any], notes: dict[str, Bools]) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Leave out rows without a time that can be read; note those that are dated to the day."""
-    text = _text(rows["time"])
-    rows = drop(rows, text.isin(("", "NaT", "nan")), "no time")
-    rows = drop(rows, text.str.match(PARTIAL).to_numpy() & (time.dtype.kind == "M"), "date without a day")
-    rows = drop(rows, time.isna(), "time that cannot be read")
+    rows = drop(rows, _blank(rows["time"]), "no time")
     if rows["time"].dtype == object:
+        text = _text(rows["time"])
+        rows = drop(rows, text.str.match(PARTIAL), "date without a day")
         if isinstance(time.dtype, pd.DatetimeTZDtype):
             naive = ~text.str.contains(ZONED, regex=True)
-            rows = drop(rows, naive, "time without a zone beside times with one")
+            rows = drop(rows, naive & time.notna(), "time without a zone beside times with one")
         notes["date without a time of day, taken as 00:00"] = text.str.match(DAY).to_numpy(dtype=bool)
+    rows = drop(rows, time.isna(), "time that cannot be read")
     return rows, time.dt.as_unit("ns") if time.dtype.kind == "M" else time
 
 
 def _text(column: pd.Series[Any]) -> pd.Series[Any]:
-    return column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    """(N,) cells as text without spaces around it, each distinct one written once; "" where they are empty."""
+    place, unique = pd.factorize(column.astype(object))
+    return pd.Series(np.array([*(str(one).strip() for one in unique), ""], dtype=object)[place], index=column.index)
+
+
+def _blank(column: pd.Series[Any]) -> Bools:
+    """(N,) where a cell is empty, or nothing but spaces."""
+    return np.asarray(_text(column) == "" if column.dtype == object else column.isna(), dtype=np.bool_)
 
 
 def _numbers(column: pd.Series[Any]) -> Floats:
