@@ -77,9 +77,9 @@ def plot_risk(
             right.stairs(density, np.linspace(0, 1, CELLS + 1), color=colour, linewidth=1.4)
         left.axhline(level, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
         right.axhline(1, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
-        tidy(left, f"{heading}: share inside {level:.0%} intervals")
+        tidy(left, f"{heading}: share inside {100 * level:g} % intervals")
         tidy(right, "PIT of the reference")
-        left.set(ylim=(min(left.get_ylim()[0], 0.7), 1.0))
+        left.set(ylim=(min(left.get_ylim()[0], 0.7), 1.02))
         right.set(xlim=(0, 1), ylim=(0, None))
     rows[-1][0].set_xlabel(label, fontsize=8)
     if title:
