@@ -45,16 +45,17 @@ def read_fhir(path: str | Path, variables: Variables | None = None, *, keep_cens
     known = {str(code) for code in variables or {}}
     found: list[dict[str, Any]] = []
     for where, resource in _resources(Path(path)):
-        found += [{"place": where, **row} for row in _rows(resource, known, keep_censored)]
+        rows = _rows(resource, known, keep_censored)
+        found += [{"place": where, **{name: _plain(cell) for name, cell in row.items()}} for row in rows]
     if not found:
         raise DataError("FHIR", f"{path} holds no resource", "Give a Bundle or NDJSON with Observations.")
     columns = ["item", "time", "code", "value", "unit", "reason", "place", "period", "device", "censored"]
-    rows = pd.DataFrame(found, columns=columns, dtype=object)
-    rows = rows.where(rows.notna(), None)
-    rows = rows.assign(reason=[one or "" for one in rows["reason"]])
-    places, period = rows["place"].tolist(), rows["period"].eq(True).to_numpy(dtype=bool)
-    empty = [name for name in ("device", "censored") if rows[name].isna().all()]
-    return finish(rows.drop(columns=empty), str(path), variables, places.__getitem__, {PERIOD: period})
+    table = pd.DataFrame(found, columns=columns, dtype=object)
+    table = table.where(table.notna(), None)
+    table = table.assign(reason=[one or "" for one in table["reason"]])
+    places, period = table["place"].tolist(), table["period"].eq(PERIOD).to_numpy(dtype=bool)
+    empty = [name for name in ("device", "censored") if table[name].isna().all()]
+    return finish(table.drop(columns=empty), str(path), variables, places.__getitem__, {PERIOD: period})
 
 
 def _resources(path: Path) -> Iterator[tuple[str, Any]]:
@@ -122,11 +123,11 @@ def _rows(resource: dict[str, Any], known: set[str], keep_censored: bool) -> Ite
         yield {**row, "reason": f"status {status}"} if status in VOID else row
 
 
-def _time(resource: dict[str, Any]) -> tuple[Any, bool]:
-    """Return the time of an Observation, and whether it is the start of a period."""
+def _time(resource: dict[str, Any]) -> tuple[Any, str | None]:
+    """Return the time of an Observation, and a note where it is the start of a period."""
     start = _dict(resource.get("effectivePeriod")).get("start")
     instant = resource.get("effectiveDateTime") or resource.get("effectiveInstant")
-    return (instant, False) if instant else (start, start is not None)
+    return (instant, None) if instant else (start, None if start is None else PERIOD)
 
 
 def _code(concept: Any, known: set[str]) -> str | None:
@@ -159,6 +160,11 @@ def _value(part: dict[str, Any], keep_censored: bool) -> dict[str, Any]:
     if absent:
         return {"reason": f"data absent: {_code(absent, set()) or 'no reason given'}"}
     return {}
+
+
+def _plain(cell: Any) -> Any:
+    """Return text and numbers as they are, and what does not belong into a cell as text."""
+    return cell if cell is None or (isinstance(cell, str | int | float) and not isinstance(cell, bool)) else str(cell)
 
 
 def _dict(content: Any) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import wfdb
 
 from rstime.cli import main
 from rstime.frame import from_long
@@ -53,7 +55,6 @@ def test_without_devices_the_empty_sd_is_pointed_out(wide: list[str], capsys: py
 
 
 def test_the_other_formats_reach_their_reader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wfdb = pytest.importorskip("wfdb")
     frame = pd.DataFrame(
         {"subject_id": [1], "time": pd.to_datetime(["2150-01-01"]), "code": "HR", "numeric_value": [80.0]}
     )
@@ -108,8 +109,6 @@ def test_the_other_formats_reach_their_reader(tmp_path: Path, capsys: pytest.Cap
 def test_maps_that_say_nothing_are_refused_and_nothing_is_written(
     wide: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, text: str, message: str
 ) -> None:
-    import re
-
     (tmp_path / file).write_text(text)
     assert main([*wide, "--devices", str(tmp_path / "devices.json")]) == 2
     assert re.search(message, capsys.readouterr().err)

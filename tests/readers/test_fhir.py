@@ -182,6 +182,28 @@ def test_files_that_are_no_fhir_are_refused_with_the_file(tmp_path: Path, name: 
         read_fhir(tmp_path / name)
 
 
+def test_elements_of_another_type_are_counted_and_never_stop_the_reading(tmp_path: Path) -> None:
+    path = bundle(
+        tmp_path,
+        observation(**quantity(True, "mg/dL")),
+        observation(**quantity({"x": 1}, "mg/dL")),
+        observation(valueQuantity=[90]),
+        observation(**quantity(90, "mg/dL"), time={"x": 1}),
+        {**observation(**quantity(90, "mg/dL")), "subject": 3},
+        {**observation(**quantity(90, "mg/dL")), "code": ["2339-0"]},
+        observation(**quantity(90, "mg/dL"), component={}, device={"display": ["z"]}),
+    )
+    reading = read_fhir(path, MAPPING)
+    assert counts(reading) == {
+        "not a number": 2,
+        "no value": 1,
+        "time that cannot be read": 1,
+        "no item": 1,
+        "no code": 1,
+    }
+    assert reading.frame["value"].tolist() == [90.0]
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no .json or .ndjson file at"):
         read_fhir(tmp_path / "absent.json")
