@@ -108,6 +108,9 @@ class Layout:
     def _risk(self, entry: Mapping[str, Any], value: Floats, name: str) -> Floats:
         """(T, C) risk of the target, inf where it is missing."""
         missing = np.isnan(value)
+        if self.risk is None and NAMES in entry:
+            problem = f"rows {', '.join(entry[NAMES])} in item {name!r}, and an estimator that takes values as exact"
+            raise DataError("risk", problem, "Give the estimator the name of the risk, or do not wrap the data set.")
         if self.risk is None:
             return np.where(missing, np.inf, 0.0)
         rows = [k for k, row in enumerate(entry.get(NAMES, ())) if row == self.risk]
@@ -189,7 +192,7 @@ def stamps(start: pd.Period, length: int, freq: str, name: str) -> NDArray[np.da
     Raises
     ------
     DataError
-        If the item has another frequency, or its dates are outside 1678 to 2261.
+        If the item has another frequency, or its dates are outside 1685 to 2255.
     """
     offset = period_offset(freq)
     if getattr(start, "freq", None) != offset:
@@ -198,10 +201,13 @@ def stamps(start: pd.Period, length: int, freq: str, name: str) -> NDArray[np.da
         raise DataError("start", problem, "Give the estimator the frequency of the data.")
     unit = LENGTHS.get(type(offset).__name__) or offset.nanos // offset.n
     first = start.ordinal
-    if max(abs(first), abs(first + offset.n * length)) > 9.2e18 / unit:
-        raise DataError("start", f"{start} in item {name!r}", "Give dates between 1678 and 2261.")
+    if max(abs(first), abs(first + offset.n * length)) > 9.1e18 / unit:
+        raise DataError("start", f"{start} in item {name!r}", "Give dates between 1685 and 2255.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        origin = pd.Period(ordinal=0, freq=offset).start_time.value  # 1970, or the start of the first week of it
     ordinals = first + offset.n * np.arange(length, dtype=np.int64)
-    return np.asarray((ordinals * unit).view("datetime64[ns]"))
+    return np.asarray((origin + ordinals * unit).view("datetime64[ns]"))
 
 
 def rows_of(series: Series, rows: slice) -> Series:
