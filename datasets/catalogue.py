@@ -3,9 +3,10 @@
 A digest stands here only where it was taken from the official file itself, or where independent public records of that
 file agree on it. Files without one are never fetched: `by_hand` says what to do.
 
-ETTh1, ETTh2, exchange rates, M4 and Victoria: from the files of the commits in the addresses. PM2.5 and UCI: from copies
-kept unchanged; the digest of the UCI file stands in many public records too. PhysioNet, ETTm1, ETTm2: as recorded at
-github.com/randolf-scholz/tsdm and, for PhysioNet, github.com/ExpectationMax/medical_ts_datasets, which agree.
+ETTh1, ETTh2, exchange rates, M4 and Victoria: from the files of the commits in the addresses. PM2.5 and UCI: from
+copies kept unchanged; the digest of the UCI file stands in many public records too. PhysioNet, ETTm1, ETTm2: as
+recorded at github.com/randolf-scholz/tsdm and, for PhysioNet, github.com/ExpectationMax/medical_ts_datasets, which
+agree.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -108,11 +109,11 @@ def extract(archive: Path, member: str, target: Path, sha256: str) -> Path:
     part = target.with_name(f"{target.name}.part")
     _make_folder(target.parent)
     try:
-        with zipfile.ZipFile(archive) as box, box.open(member) as source, open(part, "wb") as file:
+        with zipfile.ZipFile(archive) as box, box.open(member) as source, _writing(part, "wb") as file:
             shutil.copyfileobj(source, file)
         _check(f"{archive.name}:{member}", part, sha256)
         os.replace(part, target)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
         raise DataError("archive", f"{archive} has no readable {member} ({error})", "Fetch it again.") from error
     finally:
         part.unlink(missing_ok=True)
@@ -133,7 +134,7 @@ def members(archive: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
                 content = box.extractfile(member) if member.isfile() and fnmatchcase(member.name, pattern) else None
                 if content is not None:
                     yield member.name, content.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise DataError("archive", f"{archive} cannot be read ({error})", "Fetch it again.") from error
 
 

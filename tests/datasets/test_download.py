@@ -190,6 +190,13 @@ def test_one_file_of_a_zip_is_taken_out_and_checked(tmp_path):
     (tmp_path / "b.zip").write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"b\.zip has no readable"):
         extract(tmp_path / "b.zip", "data.csv", tmp_path / "other.csv", DIGEST)
+    with zipfile.ZipFile(tmp_path / "c.zip", "w", zipfile.ZIP_DEFLATED) as box:
+        box.writestr("data.csv", b"abc" * 10_000)
+    packed = bytearray((tmp_path / "c.zip").read_bytes())
+    packed[45:60] = b"\xff" * 15
+    (tmp_path / "c.zip").write_bytes(packed)
+    with pytest.raises(DataError, match=r"c\.zip has no readable data\.csv"):
+        extract(tmp_path / "c.zip", "data.csv", tmp_path / "other.csv", DIGEST)
     assert not list(tmp_path.glob("other*"))
 
 
