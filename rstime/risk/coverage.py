@@ -91,7 +91,7 @@ def coverage(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> coverage(2 * rng.normal(size=1000), 2.0, bins=1).coverage.round(2).tolist()
+    >>> coverage(2 * rng.normal(size=100_000), 2.0, bins=1).coverage.round(2).tolist()
     [0.9]
     """
     if bins < 1:

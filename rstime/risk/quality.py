@@ -129,7 +129,7 @@ def fit_quality(
     >>> quality = rng.uniform(size=4000)
     >>> curve = fit_quality(np.exp(1 - quality) * rng.normal(size=4000), quality)
     >>> curve.sd([0.1, 0.9]).round(1).tolist()
-    [2.4, 1.1]
+    [2.5, 1.1]
     """
     if not low < high:
         raise ConfigError("low", f"{low} and high {high}", "Give the range of the index, low below high.")

@@ -1,5 +1,7 @@
 """Spread, scales, conformal factors and coverage do what they claim, in numbers."""
 
+import doctest
+import importlib
 import json
 
 import numpy as np
@@ -12,6 +14,13 @@ from rstime.risk.conformal import conformal, online_conformal
 from rstime.risk.coverage import coverage, pit
 
 Z90 = float(stats.norm.ppf(0.95))
+
+
+@pytest.mark.parametrize("name", ["line", "quality", "calibration", "coverage", "replicates"])
+def test_examples_of_the_docstrings_run(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"rstime.risk.{name}"))
+    assert found.failed == 0
+    assert found.attempted > 0
 
 
 def heavy(count: int, seed: int) -> np.ndarray:
