@@ -24,7 +24,10 @@ PATTERNS = (0.15, 0.1, 0.1, 0.65)
 """Weights of what training hides (random, block, channel, horizon): mostly the end of the window, as in a forecast."""
 
 FEW = 10
-"""With fewer entries the end of each is held out, else every tenth entry (`rstime.fitting.split`)."""
+"""With fewer entries, no epochs given and no validation data, the end of each entry is held out."""
+
+LITTLE = 5000
+"""Readings below which the network is tiny by default: a larger one learns them by heart."""
 
 TRAINER = {"max_epochs", "max_steps", "max_minutes", "accelerator", "enable_progress_bar"}
 UNUSED = {"logger", "callbacks", "enable_checkpointing", "enable_model_summary"}
@@ -48,7 +51,8 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
     risk
         Name of the rows of risk that `with_risk` adds; None if values are exact.
     model, size
-        "diffusion" or "gaussian", and the size of the network; see `rstime.RiskDiffusion`.
+        "diffusion" or "gaussian", and the size of the network; see `rstime.RiskDiffusion`. If None it is "tiny" below
+        `LITTLE` readings, else "small".
     num_feat_dynamic_real, num_feat_static_real, num_feat_static_cat, num_past_feat_dynamic_real
         How many rows or numbers to use of the field of this name (of the past: without risk); others are ignored.
     cardinality
@@ -89,7 +93,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         context_length: int | None = None,
         risk: str | None = None,
         model: str = "diffusion",
-        size: str = "small",
+        size: str | None = None,
         num_feat_dynamic_real: int = 0,
         num_feat_static_real: int = 0,
         num_feat_static_cat: int = 0,
@@ -133,8 +137,9 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         training_data
             Entries in GluonTS's fields, read once; `with_risk` adds their risk.
         validation_data
-            Entries of which the last window, context and horizon, is scored; if None every tenth entry of the training
-            data is held out, or with fewer than ten the end of each: an eighth, or two horizons if these are more.
+            Entries of which the last window, context and horizon, is scored. If None every tenth entry of the training
+            data is held out. Of fewer than ten entries the last eighth is, where it spans a window or where the network is
+            trained for minutes (then at least a horizon): a few epochs may use all of a short series.
         shuffle_buffer_length, cache_data
             As other estimators have them; windows are always drawn at random, from memory.
         ckpt_path
@@ -148,8 +153,10 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         entries = list(training_data)
         if not entries:
             raise DataError("training_data", "no entry", "Give at least one.")
-        layout, model = self._layout(entries), self._new()
+        layout = self._layout(entries)
         series = _read(layout, entries)
+        readings = sum(int(one.observed.sum()) for one in series)
+        model = self._new("tiny" if readings < LITTLE else "small")
         scale = ItemScale.fit(series) if self.scaling else None
         learn = [scaled(one, *units(one, scale)) for one in series]
         check = None
@@ -157,11 +164,11 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
             last = slice(-(self.context_length + self.prediction_length), None)
             held_out = _read(layout, list(validation_data))
             check = [rows_of(scaled(one, *units(one, scale)), last) for one in held_out]
-        elif len(learn) < FEW:
-            learn, check = _hold_out(learn, self.prediction_length)
         epochs, steps = self.trainer.get("max_epochs"), self.trainer.get("max_steps")
         if steps is None and epochs is not None and self.model == "diffusion":
             steps = epochs * self.num_batches_per_epoch
+        if validation_data is None and steps is None and self.model == "diffusion" and len(learn) < FEW:
+            learn, check = _hold_out(learn, self.prediction_length)
         model.fit(
             learn,
             validation=check,
@@ -174,10 +181,10 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         )
         return RiskDiffusionPredictor(model, layout, self.prediction_length, self.context_length, scale, self.seed)
 
-    def _new(self) -> RiskDiffusion:
+    def _new(self, size: str = "small") -> RiskDiffusion:
         training = TrainingConfig(batch=self.batch_size, isolated=0.0, patterns=PATTERNS)
         window = self.context_length + self.prediction_length
-        return RiskDiffusion(self.model, size=self.size, window=window, training=training)
+        return RiskDiffusion(self.model, size=self.size or size, window=window, training=training)
 
     def _layout(self, entries: list[dict[str, Any]]) -> Layout:
         """Return what the entries hold, with targets and categories counted."""
@@ -213,8 +220,8 @@ def _read(layout: Layout, entries: list[dict[str, Any]]) -> list[Series]:
 
 
 def _hold_out(series: list[Series], horizon: int) -> tuple[list[Series], list[Series] | None]:
-    """Cut off the end of each item: an eighth, or two horizons if these are more, but at most a quarter."""
-    cuts = [len(one.time) - max(len(one.time) // 8, min(2 * horizon, len(one.time) // 4)) for one in series]
+    """Cut off the end of each item: an eighth, or a horizon if that is more, but at most a quarter."""
+    cuts = [len(one.time) - max(len(one.time) // 8, min(horizon, len(one.time) // 4)) for one in series]
     check = [rows_of(one, slice(cut, None)) for one, cut in zip(series, cuts, strict=True)]
     if not any(one.observed.any() for one in check):
         return series, None

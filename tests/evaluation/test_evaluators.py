@@ -38,7 +38,7 @@ def truth(rng: np.random.Generator, shape: tuple[int, ...], level: float = 5.0) 
 
 def forecasts(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> list[SampleForecast]:
     return [
-        SampleForecast(5 + rng.normal(size=(30, HORIZON, *shape)), START + 40, item_id=f"i{k}") for k in range(count)
+        SampleForecast(5 + rng.normal(size=(130, HORIZON, *shape)), START + 40, item_id=f"i{k}") for k in range(count)
     ]
 
 
