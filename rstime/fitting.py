@@ -64,6 +64,8 @@ class Fitting:
         Monotonic time at which the training of the network should end.
     seed, progress
         Of everything random; whether to show progress.
+    loop
+        (trainer, steps, minutes) -> run: what trains the network.
     """
 
     model: ModelConfig
@@ -73,6 +75,7 @@ class Fitting:
     until: float
     seed: int
     progress: bool
+    loop: Callable[[Trainer, int | None, float], Run] = Trainer.train
 
     def fit(
         self, learn: Sequence[Item], check: Sequence[Item], axis: Axis, device: torch.device, checkpoint: Path | None
@@ -150,7 +153,7 @@ class Fitting:
             name.hexdigest(),
             bar.training,
         )
-        run = trainer.train(self.steps, max((self.until - time.monotonic()) / 60, 0.05))
+        run = self.loop(trainer, self.steps, max((self.until - time.monotonic()) / 60, 0.05))
         bar.close()
         return run
 

@@ -10,11 +10,12 @@ import numpy as np
 from rstime.errors import ConfigError, DataError
 from rstime.gluonts_base import Estimator, validated
 from rstime.gluonts_data import Layout, period_offset, rows_of
+from rstime.gluonts_lightning import lightning_loop
 from rstime.gluonts_predictor import RiskDiffusionPredictor as RiskDiffusionPredictor
 from rstime.gluonts_risk import with_risk as with_risk
 from rstime.gluonts_scale import ItemScale, scaled, units
 from rstime.model import RiskDiffusion
-from rstime.training import TrainingConfig
+from rstime.training import Trainer, TrainingConfig
 from rstime.types import Series
 
 CONTEXTS = 4
@@ -29,7 +30,8 @@ FEW = 10
 LITTLE = 5000
 """Readings below which the network is tiny by default: a larger one learns them by heart."""
 
-TRAINER = {"max_epochs", "max_steps", "max_minutes", "accelerator", "enable_progress_bar"}
+TRAINERS = ("rstime", "lightning")
+KNOWN = {"max_epochs", "max_steps", "max_minutes", "accelerator", "enable_progress_bar"}
 UNUSED = {"logger", "callbacks", "enable_checkpointing", "enable_model_summary"}
 DEVICES = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
 
@@ -63,10 +65,12 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         Windows a step; 0 for a number that suits their length.
     num_batches_per_epoch
         Steps an epoch, where `trainer_kwargs` counts epochs.
+    trainer
+        "rstime", or "lightning" to have the network trained by a `lightning.pytorch.Trainer`.
     trainer_kwargs
-        max_epochs or max_steps of the network, or max_minutes (15 if none is given); accelerator ("auto", "cpu",
-        "gpu"); enable_progress_bar. `logger`, `callbacks`, `enable_checkpointing` and `enable_model_summary` may be
-        switched off, as there are none.
+        Of Lightning's trainer whatever it takes (max_epochs is 100 if not given). Of ours max_epochs or max_steps of
+        the network, or max_minutes (15 if none is given); accelerator ("auto", "cpu", "gpu"); enable_progress_bar.
+        `logger`, `callbacks`, `enable_checkpointing` and `enable_model_summary` may be switched off, as there are none.
     seed
         Of everything random.
 
@@ -101,6 +105,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         cardinality: list[int] | None = None,
         scaling: bool = True,
         batch_size: int = 0,
+        trainer: str = "rstime",
         num_batches_per_epoch: int = 50,
         trainer_kwargs: dict[str, Any] | None = None,
         seed: int = 0,
@@ -119,7 +124,11 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         self.dynamic, self.static, self.past = num_feat_dynamic_real, num_feat_static_real, num_past_feat_dynamic_real
         self.categories, self.cardinality = num_feat_static_cat, cardinality
         self.batch_size, self.num_batches_per_epoch = batch_size, num_batches_per_epoch
-        self.trainer = _trainer(trainer_kwargs or {})
+        if trainer not in TRAINERS:
+            raise ConfigError("trainer", f"{trainer!r} is unknown", f"Choose one of {', '.join(TRAINERS)}.")
+        self.trainer, self.trainer_kwargs = trainer, dict(trainer_kwargs or {})
+        if trainer == "rstime":
+            self.trainer_kwargs = _checked(self.trainer_kwargs)
         self._new()
 
     def train(
@@ -138,7 +147,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
             Entries in GluonTS's fields, read once; `with_risk` adds their risk.
         validation_data
             Entries of which the last window, context and horizon, is scored. If None every tenth entry of the training
-            data is held out. Of fewer than ten entries the last eighth is, where it spans a window or where the network is
+            data is held out. Of fewer than ten the last eighth is, where it spans a window, or where the network is
             trained for minutes (then at least a horizon): a few epochs may use all of a short series.
         shuffle_buffer_length, cache_data
             As other estimators have them; windows are always drawn at random, from memory.
@@ -164,7 +173,9 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
             last = slice(-(self.context_length + self.prediction_length), None)
             held_out = _read(layout, list(validation_data))
             check = [rows_of(scaled(one, *units(one, scale)), last) for one in held_out]
-        epochs, steps = self.trainer.get("max_epochs"), self.trainer.get("max_steps")
+        options = self.trainer_kwargs
+        epochs = options.get("max_epochs", 100 if self.trainer == "lightning" else None)
+        steps = options.get("max_steps")
         if steps is None and epochs is not None and self.model == "diffusion":
             steps = epochs * self.num_batches_per_epoch
         if validation_data is None and steps is None and self.model == "diffusion" and len(learn) < FEW:
@@ -173,11 +184,12 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
             learn,
             validation=check,
             steps=steps,
-            max_minutes=self.trainer.get("max_minutes", 15.0),
-            device=DEVICES[self.trainer.get("accelerator", "auto")],
+            max_minutes=options.get("max_minutes", 15.0),
+            device=DEVICES.get(options.get("accelerator", "auto"), "auto"),
             seed=self.seed,
-            progress=self.trainer.get("enable_progress_bar", True),
+            progress=options.get("enable_progress_bar", True),
             checkpoint=ckpt_path,
+            loop=lightning_loop(self.num_batches_per_epoch, options) if self.trainer == "lightning" else Trainer.train,
         )
         return RiskDiffusionPredictor(model, layout, self.prediction_length, self.context_length, scale, self.seed)
 
@@ -199,12 +211,12 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         return Layout(self.freq, targets, self.risk, self.dynamic, self.past, self.static, tuple(counts))
 
 
-def _trainer(given: dict[str, Any]) -> dict[str, Any]:
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
     """Check what is said of the trainer, and leave out what asks for nothing."""
     kept = {name: value for name, value in given.items() if name not in UNUSED or value}
     for name in kept:
-        if name not in TRAINER:
-            raise ConfigError("trainer_kwargs", f"{name!r} is unknown", f"Known: {', '.join(sorted(TRAINER))}.")
+        if name not in KNOWN:
+            raise ConfigError("trainer_kwargs", f"{name!r} is unknown", f"Known: {', '.join(sorted(KNOWN))}.")
     for name in ("max_epochs", "max_steps", "max_minutes"):
         value = kept.get(name, 1)
         if not (value > 0 and math.isfinite(value)):

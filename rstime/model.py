@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from rstime.posterior import SamplerConfig, exit_level
 from rstime.scaling import Scaler
 from rstime.storage import read_config, read_tensors, write_folder
 from rstime.support import read_support, smallest_risks
-from rstime.training import Run, TrainingConfig
+from rstime.training import Run, Trainer, TrainingConfig
 from rstime.types import Posterior, Series
 from rstime.windows import Item, prepare
 
@@ -104,6 +104,7 @@ class RiskDiffusion:
         static: pd.DataFrame | None = None,
         known: pd.DataFrame | None = None,
         checkpoint: str | Path | None = None,
+        loop: Callable[[Trainer, int | None, float], Run] = Trainer.train,
     ) -> RiskDiffusion:
         """Fit to noisy, incomplete data as they are.
 
@@ -129,6 +130,8 @@ class RiskDiffusion:
             Names of columns, tables of covariates; see `rstime.from_long`.
         checkpoint
             Folder in which an interrupted training goes on.
+        loop
+            (trainer, steps, minutes) -> run: what trains the network, if not `rstime.training.Trainer.train`.
 
         Returns
         -------
@@ -152,7 +155,8 @@ class RiskDiffusion:
         scaler, axis = Scaler.fit(series, self.transforms), Axis.fit(series, self.config.grid)
         items = _items(series, scaler, axis)
         learn, check = split(items, self.config.window) if held_out is None else (items, _items(held_out, scaler, axis))
-        fitting = Fitting(self.config, self.training, self.gaussian, steps, began + 60 * max_minutes, seed, progress)
+        until = began + 60 * max_minutes
+        fitting = Fitting(self.config, self.training, self.gaussian, steps, until, seed, progress, loop)
         place = None if checkpoint is None else Path(checkpoint)
         self._denoiser, self._prior, self.run = fitting.fit(learn, check, axis, find_device(device), place)
         self.columns, self._scaler, self._axis = columns, scaler, axis

@@ -167,6 +167,35 @@ def test_little_data_gets_a_tiny_network_and_minutes_hold_the_end_out() -> None:
     ]
 
 
+def test_lightning_trains_with_its_own_callbacks_what_our_trainer_trains() -> None:
+    from lightning.pytorch import Callback
+
+    class Losses(Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.epochs: list[float] = []
+
+        def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+            self.epochs.append(float(trainer.callback_metrics["train_loss"]))
+
+    def estimator(**more: Any) -> RiskDiffusionEstimator:
+        return RiskDiffusionEstimator("h", 4, context_length=8, batch_size=8, num_batches_per_epoch=10, **more)
+
+    entries, _ = waves(12, 60)
+    losses = Losses()
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    theirs = estimator(trainer="lightning", trainer_kwargs={"max_epochs": 3, "callbacks": [losses], **quiet}).train(
+        entries
+    )
+    ours = estimator(trainer_kwargs={"max_epochs": 3, "enable_progress_bar": False}).train(entries)
+    assert len(losses.epochs) == 3
+    runs = [predictor.model.run for predictor in (theirs, ours)]
+    assert runs[0].steps == runs[1].steps == 30
+    steps, held_out = ([[row[name] for row in run.history] for run in runs] for name in ("step", "held_out"))
+    assert steps[0] == steps[1]
+    np.testing.assert_allclose(held_out[0], held_out[1], rtol=1e-3)
+    refuse(ConfigError, "ckpt_path: given beside", lambda: estimator(trainer="lightning").train(entries, ckpt_path="x"))
+
+
 def test_a_predictor_equals_only_one_of_the_same_weights_and_settings() -> None:
     entries, _ = waves(3, 40)
     one, two = (gaussian().train(entries) for _ in range(2))
@@ -461,6 +490,7 @@ def test_bad_settings_are_refused() -> None:
     refuse(ConfigError, "context_length: -1", partial(make, context_length=-1))
     refuse(ConfigError, "model: 'lstm'", partial(make, model="lstm"))
     refuse(ConfigError, "cardinality: 1 numbers", partial(make, cardinality=[2]))
+    refuse(ConfigError, "trainer: 'keras' is unknown", partial(make, trainer="keras"))
     refuse(ConfigError, "trainer_kwargs: 'gpus' is unknown", partial(make, trainer_kwargs={"gpus": 1}))
     refuse(ConfigError, "trainer_kwargs: max_epochs is 0", partial(make, trainer_kwargs={"max_epochs": 0}))
     refuse(ConfigError, "trainer_kwargs: accelerator 'tpu'", partial(make, trainer_kwargs={"accelerator": "tpu"}))

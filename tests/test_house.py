@@ -46,7 +46,7 @@ FITTING = {
 }
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
-GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_predictor"}
+GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_lightning", "gluonts_predictor"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
@@ -92,6 +92,7 @@ ALLOWED: dict[str, set[str]] = {
     "gluonts_data": BASE | {"gluonts_risk"},
     "gluonts_scale": BASE | {"scaling"},
     "gluonts_base": BASE,
+    "gluonts_lightning": {"errors", "examples", "training"},
     "gluonts_predictor": MODEL | GLUONTS,
     "gluonts": MODEL | GLUONTS,
     "imputer": MODEL,
