@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rstime.errors import ConfigError, DataError
+from rstime.gaussian_fit import GaussianConfig
 from rstime.gluonts_base import Estimator, validated
 from rstime.gluonts_data import Layout, period_offset, rows_of
 from rstime.gluonts_lightning import lightning_loop
@@ -26,6 +27,9 @@ PATTERNS = (0.15, 0.1, 0.1, 0.65)
 
 FEW = 10
 """With fewer entries, no epochs given and no validation data, the end of each entry is held out."""
+
+TOKENS = 256
+"""Measurements of a window that the Gaussian model is fitted to: with fewer, noisy ones crowd out exact ones."""
 
 LITTLE = 5000
 """Readings below which the network is tiny by default: a larger one learns them by heart."""
@@ -62,7 +66,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
     scaling
         Scale each item by itself, from its whole past (`rstime.gluonts_scale.ItemScale`).
     batch_size
-        Windows a step; 0 for a number that suits their length.
+        Windows a step, as other estimators have it; 0 for a number that suits their length.
     num_batches_per_epoch
         Steps an epoch, where `trainer_kwargs` counts epochs.
     trainer
@@ -104,7 +108,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         num_past_feat_dynamic_real: int = 0,
         cardinality: list[int] | None = None,
         scaling: bool = True,
-        batch_size: int = 0,
+        batch_size: int = 32,
         trainer: str = "rstime",
         num_batches_per_epoch: int = 50,
         trainer_kwargs: dict[str, Any] | None = None,
@@ -196,7 +200,8 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
     def _new(self, size: str = "small") -> RiskDiffusion:
         training = TrainingConfig(batch=self.batch_size, isolated=0.0, patterns=PATTERNS)
         window = self.context_length + self.prediction_length
-        return RiskDiffusion(self.model, size=self.size or size, window=window, training=training)
+        gaussian = GaussianConfig(tokens=TOKENS)
+        return RiskDiffusion(self.model, size=self.size or size, window=window, training=training, gaussian=gaussian)
 
     def _layout(self, entries: list[dict[str, Any]]) -> Layout:
         """Return what the entries hold, with targets and categories counted."""
