@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import subprocess
 import sys
 import warnings
@@ -539,3 +541,10 @@ def test_lists_of_gluonts_are_read() -> None:
         (forecast,) = gaussian(7, freq="D").train(data).predict(data)
     assert forecast.samples.shape == (100, 7)
     assert str(forecast.start_date) == "2026-02-10"
+
+
+@pytest.mark.parametrize("module", ["gluonts", "gluonts_risk"])
+def test_examples_of_the_docstrings_run(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"rstime.{module}"))
+    assert found.attempted > 0
+    assert found.failed == 0
