@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rstime.frame import Columns
     from rstime.model import RiskDiffusion
+    from rstime.risk_rule import RiskRule
     from rstime.types import Posterior, Series
 
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fit(options: argparse.Namespace) -> None:
     """Fit a model to a table and save it in a folder."""
+    from rstime.risk_rule import RiskRule
     from rstime.tables import check_folders
 
     target: Path = options.out
@@ -49,7 +51,7 @@ def fit(options: argparse.Namespace) -> None:
     if target.exists() and not (target / "config.json").is_file():
         raise ConfigError("--out", f"{target} exists and is not a model", "Choose another name.")
     with _naming("--grid", options.grid):
-        _, series = _series(options, grid=options.grid, fitting=True)
+        _, series = _series(options, options.grid, RiskRule(options.risk), fitting=True)
     with _naming("--window", options.window):
         window = _window(options.window, series, options.grid)
     unfinished = None if options.model == "gaussian" else target.with_name(f"{target.name}.unfinished")
@@ -57,6 +59,7 @@ def fit(options: argparse.Namespace) -> None:
         _say(options, f"going on from {unfinished}")
 
     from rstime.model import RiskDiffusion
+    from rstime.report import text_table
 
     model = RiskDiffusion(
         options.model,
@@ -67,6 +70,7 @@ def fit(options: argparse.Namespace) -> None:
     )
     model.fit(
         series,
+        risk=options.risk,
         steps=options.steps,
         max_minutes=options.max_minutes if options.steps is None else float("inf"),
         device=options.device,
@@ -74,6 +78,8 @@ def fit(options: argparse.Namespace) -> None:
         progress=not options.quiet,
         checkpoint=unfinished,
     )
+    if len(model.risk_table):
+        _say(options, f"size of the noise, by variable:\n{text_table(model.risk_table)}")
     _say_support(options, model)
     model.save(target)
     if model.run.interrupted:
@@ -91,7 +97,7 @@ def impute(options: argparse.Namespace) -> None:
 
     _check_outputs(options)
     model = _load(options)
-    columns, series = _series(options, grid=model.grid)
+    columns, series = _series(options, model.grid, model.risk)
     result = read_verbatim(options.table)
     names = level_names(options.quantiles)
     for name in names:
@@ -99,7 +105,7 @@ def impute(options: argparse.Namespace) -> None:
             raise DataError(name, "the table already has a column of this name", "Rename or drop it.")
     posteriors = model.impute(series, samples=options.samples, seed=options.seed, entries=options.entries)
     settings = {"quantiles": options.quantiles, "entries": options.entries, "grid": model.grid}
-    answered = answer(_table(options, columns), posteriors, columns, **settings)
+    answered = answer(_table(options, columns, model.risk)[0], posteriors, columns, **settings)
     result[names] = answered[names].to_numpy()
     _write(options, result, posteriors, columns)
 
@@ -108,7 +114,7 @@ def forecast(options: argparse.Namespace) -> None:
     """Write rows for the stamps after each item's last one."""
     _check_outputs(options)
     model = _load(options)
-    columns, series = _series(options, grid=model.grid)
+    columns, series = _series(options, model.grid, model.risk)
     with _naming("--horizon", options.horizon):
         posteriors = model.forecast(series, options.horizon, samples=options.samples, seed=options.seed)
 
@@ -139,17 +145,17 @@ def _columns(options: argparse.Namespace) -> Columns:
     )
 
 
-def _table(options: argparse.Namespace, columns: Columns) -> pd.DataFrame:
-    """Read the columns of TABLE that mean something."""
+def _table(options: argparse.Namespace, columns: Columns, rule: RiskRule) -> tuple[pd.DataFrame, Columns]:
+    """Read the columns of TABLE that mean something to the model."""
     from rstime.tables import read
 
     unused = "sd" if columns.variance else "variance"
     names = {name for role, name in vars(columns).items() if role != unused}
-    return read(options.table, text=(columns.item_id, columns.variable), columns=names)
+    return rule.table(read(options.table, text=(columns.item_id, columns.variable), columns=names), columns)
 
 
 def _series(
-    options: argparse.Namespace, grid: str | float | None, fitting: bool = False
+    options: argparse.Namespace, grid: str | float | None, rule: RiskRule, fitting: bool = False
 ) -> tuple[Columns, list[Series]]:
     """Read TABLE and the covariates."""
     from rstime.frame import from_long
@@ -157,8 +163,8 @@ def _series(
 
     columns = _columns(options)
     static, known = (path and read(path, text=(columns.item_id,)) for path in (options.static, options.known))
-    table = _table(options, columns)
-    series = from_long(table, columns, static=static, known=known, grid=grid, fitting=fitting)
+    table, read_as = _table(options, columns, rule)
+    series = from_long(table, read_as, static=static, known=known, grid=grid, fitting=fitting)
     entries = sum(int(one.observed.sum()) for one in series)
     names = sorted({name for one in series for name in one.variables})
     _say(options, f"{options.table}: {len(series)} items, {entries} measurements of {', '.join(names)}")

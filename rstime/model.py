@@ -27,6 +27,8 @@ from rstime.future import extend
 from rstime.gaussian_fit import GaussianConfig
 from rstime.inference import mean_items, sample_items
 from rstime.posterior import SamplerConfig, exit_level
+from rstime.progress import Bar
+from rstime.risk_rule import RiskRule
 from rstime.scaling import Scaler
 from rstime.storage import read_config, read_tensors, write_folder
 from rstime.support import read_support, smallest_risks
@@ -87,6 +89,7 @@ class RiskDiffusion:
         self._floor: Tensor = torch.zeros(0)
         self._counts: list[int] = []
         self._prior: dict[str, Any] = {}
+        self.risk = RiskRule()
 
     # ---- fitting -------------------------------------------------------------------------------------------------
 
@@ -94,6 +97,7 @@ class RiskDiffusion:
         self,
         data: pd.DataFrame | Sequence[Series],
         *,
+        risk: str = "known",
         validation: pd.DataFrame | Sequence[Series] | None = None,
         steps: int | None = None,
         max_minutes: float = 15.0,
@@ -115,6 +119,10 @@ class RiskDiffusion:
         ----------
         data
             Long table with item_id, timestamp, variable, value, sd, in the units of each variable; or Series.
+        risk
+            "known": sd as given. "scale": sd times one factor a variable, learned first by the Gaussian model's
+            likelihood (`risk_table`). "estimate": one sd a variable, learned; the table needs no sd. A warning names
+            variables whose noise the data do not tell from their signal.
         validation
             Held-out data of the same kind, noisy too; part of `data` if None (see `rstime.fitting.split`).
         steps, max_minutes
@@ -150,8 +158,11 @@ class RiskDiffusion:
         if not max_minutes > 0:
             raise ConfigError("max_minutes", str(max_minutes), "Give a positive time.")
         began, columns = time.monotonic(), columns or self.columns
-        series = self._read(data, static, known, columns, fitting=True)
-        held_out = None if validation is None else self._read(validation, static, known, columns)
+        rule = RiskRule(risk)
+        series = self._read(data, static, known, columns, rule, fitting=True)
+        rule = self._learn_risk(rule, series, seed, progress)
+        series = series if rule.estimate is None else [rule.estimate.apply(one) for one in series]
+        held_out = None if validation is None else self._read(validation, static, known, columns, rule)
         scaler, axis = Scaler.fit(series, self.transforms), Axis.fit(series, self.config.grid)
         items = _items(series, scaler, axis)
         learn, check = split(items, self.config.window) if held_out is None else (items, _items(held_out, scaler, axis))
@@ -159,12 +170,18 @@ class RiskDiffusion:
         fitting = Fitting(self.config, self.training, self.gaussian, steps, until, seed, progress, loop)
         place = None if checkpoint is None else Path(checkpoint)
         self._denoiser, self._prior, self.run = fitting.fit(learn, check, axis, find_device(device), place)
-        self.columns, self._scaler, self._axis = columns, scaler, axis
+        self.columns, self._scaler, self._axis, self.risk = columns, scaler, axis, rule
         self._floor, self._counts = smallest_risks(items, len(self.variables))
         if self._denoiser.network is None and self.config.model == "diffusion":
             text = f"the network did not beat the Gaussian model on held-out data in {self.run.steps} steps"
             warnings.warn(f"{text}: the Gaussian model answers alone", RstimeWarning, stacklevel=2)
         return self
+
+    def _learn_risk(self, rule: RiskRule, series: Sequence[Series], seed: int, progress: bool) -> RiskRule:
+        bar = Bar("size of the noise", progress and rule.mode != "known")
+        rule = rule.learn(series, self.config.window, self.config.grid, seed, bar.variables)
+        bar.close()
+        return rule
 
     # ---- answers -------------------------------------------------------------------------------------------------
 
@@ -365,12 +382,23 @@ class RiskDiffusion:
             }
         )
 
+    @property
+    def risk_table(self) -> pd.DataFrame:
+        """Per variable: measurements, factor of the given risks, its 95 % interval, and a note where it is open.
+
+        Of estimated risks the factor is the sd in the units of the variable. No rows where the risks were known.
+        """
+        self._fitted()
+        rows = () if self.risk.estimate is None else self.risk.estimate.classes
+        names = {"variable": "variable", "measurements": "count", **{x: x for x in ("factor", "low", "high", "note")}}
+        return pd.DataFrame({name: [getattr(row, part) for row in rows] for name, part in names.items()})
+
     def baseline(self) -> RiskDiffusion:
         """Return the Gaussian model that the network started from, as a model of its own: the baseline to beat."""
         scaler, axis, denoiser = self._fitted()
         other = RiskDiffusion(**{**asdict(self.config), "model": "gaussian"}, transforms=self.transforms)
         other.columns, other._scaler, other._axis = self.columns, scaler, axis
-        other._floor, other._counts, other._prior = self._floor, self._counts, self._prior
+        other._floor, other._counts, other._prior, other.risk = self._floor, self._counts, self._prior, self.risk
         other._denoiser = Denoiser(denoiser.prior, None)
         return other
 
@@ -417,6 +445,7 @@ class RiskDiffusion:
             "scaler": scaler.to_dict(),
             "axis": axis.to_dict(),
             "prior": self._prior,
+            "risk": self.risk.to_dict(),
             "support": {"smallest_risk": self._floor.tolist(), "measurements": self._counts},
             "network": denoiser.network is not None,
             "training": asdict(self.training),
@@ -450,6 +479,7 @@ class RiskDiffusion:
             model._scaler, model._axis = Scaler.from_dict(config["scaler"]), Axis.from_dict(config["axis"])
             model.columns = Columns(**config["columns"])
             model._prior = config["prior"]
+            model.risk = RiskRule.from_dict(config["risk"])
             model._floor = read_support(config["support"]["smallest_risk"], len(model.variables))
             model._counts = list(config["support"]["measurements"])
             model.run = Run(**config["run"])
@@ -470,17 +500,21 @@ class RiskDiffusion:
         static: pd.DataFrame | None = None,
         known: pd.DataFrame | None = None,
         columns: Columns | None = None,
+        rule: RiskRule | None = None,
         fitting: bool = False,
     ) -> list[Series]:
+        """Read data to Series with the risks that the model works with."""
+        rule = rule or self.risk
         if isinstance(data, pd.DataFrame):
-            columns = columns or self.columns
-            return from_long(data, columns, static=static, known=known, grid=self.config.grid, fitting=fitting)
+            data, columns = rule.table(data, columns or self.columns)
+            series = from_long(data, columns, static=static, known=known, grid=self.config.grid, fitting=fitting)
+            return rule.apply(series)
         if static is not None or known is not None:
             raise ConfigError("static/known", "given beside Series", "Series carry their own covariates.")
         series = list(data)
         if not series:
             raise DataError("data", "no series", "Give at least one.")
-        return series
+        return rule.apply(series)
 
     def _questions(
         self, data: pd.DataFrame | Sequence[Series], static: pd.DataFrame | None, known: pd.DataFrame | None

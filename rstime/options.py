@@ -102,6 +102,8 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
     add("--window", type=extent, default=48, metavar="48", help="stamps, or a duration such as 48h (default: 48)")
     add("--model", choices=("diffusion", "gaussian"), default="diffusion", help="(default: diffusion)")
     add("--size", choices=("tiny", "small", "base"), default="small", help="(default: small)")
+    text = "sd as given, times a factor for each variable that is learned, or one sd for each, learned (default: known)"
+    add("--risk", choices=("known", "scale", "estimate"), default="known", help=text)
     text = "model a variable in logs, or a bounded one as VARIABLE=logit:0,100; may be repeated"
     add("--transform", action="append", default=[], type=transform, metavar="VARIABLE=log", help=text)
     length = command.add_mutually_exclusive_group()

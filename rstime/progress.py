@@ -25,6 +25,10 @@ class Bar:
         best = "" if math.isinf(run.best) else f"{run.best:.4f}"
         self._move(run.steps, run.planned, {"loss": f"{loss:.3f}", "held-out": best})
 
+    def variables(self, done: int, total: int, name: str) -> None:
+        """Show which variable is looked at."""
+        self._move(done, total, {"variable": name})
+
     def _move(self, step: int, steps: int, told: dict[str, str]) -> None:
         if steps and self.bar.total != steps:
             self.bar.total = steps

@@ -43,6 +43,9 @@ FITTING = {
     "config",
     "progress",
     "fitting",
+    "risk",
+    "noise_fit",
+    "risk_rule",
 }
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
@@ -73,6 +76,8 @@ ALLOWED: dict[str, set[str]] = {
     "statespace": BASE | {"tokens", "lines", "belief"},
     "gaussian": BASE | PRIOR | {"diffusion"},
     "moments": BASE | PRIOR,
+    "noise_fit": BASE | PRIOR | {"axis", "diffusion", "moments", "risk"},
+    "risk_rule": BASE | FRAMES | {"axis", "noise_fit", "risk"},
     "gaussian_fit": BASE | PRIOR | {"diffusion", "moments"},
     "network": BASE | {"tokens", "lines", "belief", "gaussian"},
     "denoiser": BASE | {"tokens", "diffusion", "gaussian", "network"},
