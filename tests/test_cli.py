@@ -15,6 +15,7 @@ import pytest
 
 from rstime.cli import main
 from rstime.errors import DataError, RstimeWarning
+from rstime.risk_rule import RiskRule
 from rstime.types import Posterior, Series
 
 LEVELS = [f"{round(0.05 * step, 2):g}" for step in range(1, 20)]
@@ -36,6 +37,7 @@ class FakeModel:
     grid: str | None = None
     run = SimpleNamespace(steps=9, interrupted=False)
     support = pd.DataFrame({"variable": ["hr"], "smallest_risk": [0.0]})
+    risk, risk_table = RiskRule(), pd.DataFrame()
 
     def __init__(self, model: str = "diffusion", **settings: Any) -> None:
         self.calls.update(model=model, **settings)
