@@ -65,10 +65,7 @@ def second_differences(values: ArrayLike) -> Estimate:
     0.0
     """
     y = _row(values)
-    found = [
-        _mean_square(y[: -2 * lag] - 2 * y[lag:-lag] + y[2 * lag :]) if len(y) > 2 * lag else (0, 0.0) for lag in (1, 2)
-    ]
-    (n, square), (m, wide) = found
+    (n, square), (m, wide) = (_mean_square(_difference(y, lag)) for lag in (1, 2))
     if not n:
         raise DataError("values", "no three readings in a row", "Give a longer series, at equal distances.")
     error = math.sqrt(35 / (36 * n))
