@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ class Task:
         One (T, C) array an item: entries to forecast, after the last reading; empty where nothing is forecast.
     laws
         The law of each item where data are simulated, for the exact posterior; else empty.
+    season, freq
+        Steps in a season, and the frequency as GluonTS has it ("" for none), where something is forecast.
+    scale
+        One (C,) array an item: `rstime.scores.seasonal_error` of its clean past, for MASE; empty for none.
     """
 
     name: str
@@ -55,6 +59,14 @@ class Task:
     step: float
     future: list[Bools] = field(default_factory=list)
     laws: list[Truth] = field(default_factory=list)
+    season: int = 1
+    freq: str = ""
+    scale: list[Floats] = field(default_factory=list)
+
+    def shown(self, change: Callable[[Series], Series]) -> Task:
+        """Return the task with another look of every item that models see; truths and scored entries stay."""
+        train, validation, test = ([change(item) for item in part] for part in (self.train, self.validation, self.test))
+        return replace(self, train=train, validation=validation, test=test)
 
 
 @dataclass(frozen=True, eq=False)
