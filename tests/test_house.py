@@ -128,7 +128,7 @@ EDGES = (
     | SHOW
     | {"model", "gluonts", "imputer", "tables", "options", "cli", "cli_data", "demo", "datasets", "evaluation"}
 )
-EDGES |= {"risk.sensors", "readers", "cli_convert", "gluonts_data"}
+EDGES |= {"risk_rule", "risk.sensors", "readers", "cli_convert", "gluonts_data"}
 NO_FRAMES = {name for name in ALLOWED if not {name, name.split(".")[0]} & EDGES}
 
 
