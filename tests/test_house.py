@@ -112,6 +112,8 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.sensor_tasks": BASE | {"datasets", "evaluation", "risk"},
     "evaluation.tasks": BASE | {"datasets", "evaluation", "evaluation.sensor_tasks"},
     "evaluation.pairs": BASE | {"datasets", "risk", "evaluation", "report", "plotting_risk"},
+    "evaluation.real_sensors": BASE | {"datasets", "risk"},
+    "evaluation.real_pairs": MODEL | SHOW | {"scores", "noisy_scores", "evaluation"},
     "evaluation.overhead": MODEL | {"evaluation"},
     "evaluation.speed": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines"},
     "evaluation.core": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines", "evaluation.speed"},
