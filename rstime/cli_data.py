@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from rstime.types import Series
 
+GLUONTS = "gluonts:"
+"""What the name of a data set of GluonTS begins with."""
+
 
 def run(options: argparse.Namespace) -> None:
     """Run one action: list, fetch, describe or convert."""
@@ -85,6 +88,8 @@ def fetch(names: list[str], root: Path | None = None) -> None:
 def describe(name: str, root: Path | None = None) -> str:
     """Say what a data set holds: items, span, step, and a row a variable; licence and citation.
 
+    `gluonts:NAME` is one of the GluonTS repository, which has its own terms and folder.
+
     Raises
     ------
     ConfigError
@@ -93,8 +98,12 @@ def describe(name: str, root: Path | None = None) -> str:
         If its files are not there and are not fetched.
     """
     from rstime.datasets.catalogue import entry
-    from rstime.report import text_table
 
+    if name.startswith(GLUONTS):
+        from rstime.datasets.gluonts_name import load as load_by_name
+
+        theirs = load_by_name(name.removeprefix(GLUONTS), root)
+        return "\n".join([f"{name}: see gluonts.dataset.repository", extent(theirs), "", _table(theirs, {})])
     data = entry(name)
     load, units = loaders()[name]
     series = load(root)
@@ -105,7 +114,7 @@ def describe(name: str, root: Path | None = None) -> str:
         f"cite: {data.citation}",
         f"page: {data.page}",
         "",
-        text_table(summary(series, units), digits=4, percent=("missing",)),
+        _table(series, units),
     ]
     return "\n".join(lines)
 
@@ -173,6 +182,12 @@ def summary(series: Sequence[Series], units: Mapping[str, str]) -> pd.DataFrame:
             row |= {"mean": known.mean(), "sd": known.std(ddof=1), "min": known.min(), "max": known.max()}
         rows.append(row)
     return pd.DataFrame(rows, columns=["variable", "unit", "count", "missing", "mean", "sd", "min", "max"])
+
+
+def _table(series: Sequence[Series], units: Mapping[str, str]) -> str:
+    from rstime.report import text_table
+
+    return text_table(summary(series, units), digits=4, percent=("missing",))
 
 
 def _stamp(time: np.datetime64) -> str:

@@ -65,7 +65,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     fetch.add_argument("--root", **place)
     text = "Shape, span, step, missing share and size of the variables, licence and citation of a data set."
     describe = actions.add_parser("describe", help=text, description=text)
-    describe.add_argument("name", metavar="NAME", help="as `rstime data list` has it")
+    describe.add_argument("name", metavar="NAME", help="as `rstime data list` has it, or gluonts:NAME of theirs")
     describe.add_argument("--root", **place)
     _add_convert(actions)
 

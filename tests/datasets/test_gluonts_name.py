@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rstime.cli import main
 from rstime.datasets import gluonts_name
 from rstime.errors import ConfigError, DatasetNotFoundError
 
@@ -49,6 +50,16 @@ def test_the_test_part_goes_on(root):
     first, second = gluonts_name.load("m4_hourly", root, part="test")
     np.testing.assert_array_equal(first.value[:, 0], [1.5, np.nan, 2.5, 4, 8])
     np.testing.assert_array_equal(second.value[:, 0], [25, 40, 80])
+
+
+def test_the_command_line_describes_it(root, capsys):
+    assert main(["data", "describe", "gluonts:m4_hourly", "--root", str(root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("items: 2, stamps: 1 to 3, variables: 1")
+    assert lines[-1].split()[:2] == ["target", "3"]
+    assert lines[-1].split()[-4:] == ["9.6667", "13.2885", "1.5000", "25.0000"]
+    assert main(["data", "describe", "gluonts:m4_hourley", "--root", str(root)]) == 2
+    assert "GluonTS has none called 'm4_hourley'. Did you mean m4_hourly" in capsys.readouterr().err
 
 
 def test_business_days_are_dates():
