@@ -50,7 +50,7 @@ class Setting:
     window
         Of the model, in stamps.
     factor
-        What every risk is multiplied by.
+        What every risk is multiplied by, since thinned errors are not quite independent.
     """
 
     load: Callable[[str | Path | None, int, bool], Case]
@@ -103,13 +103,13 @@ def answers(
     return pd.concat(rows, ignore_index=True)
 
 
-def alone(case: Case, treatment: str, setting: Setting, seed: int) -> pd.DataFrame:
+def alone(case: Case, treatment: str, seed: int) -> pd.DataFrame:
     """Return the scores of reading +- risk without a model (see `scored`)."""
     rows = []
     for one in case.test:
         stamp = np.flatnonzero(np.isfinite(one.hidden))
         noise = np.random.default_rng(seed).standard_normal((SAMPLES, len(stamp)))
-        drawn = one.reading[stamp] + setting.factor * one.risk[treatment][stamp] * noise
+        drawn = one.reading[stamp] + one.risk[treatment][stamp] * noise
         rows.append(scored(case, one, stamp, drawn, seed))
     return pd.concat(rows, ignore_index=True)
 
@@ -145,8 +145,8 @@ def trials(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RstimeWarning)
             found[name] = answers(case, name, setting, seed, model, minutes)
-    found[f"{ALONE}, calibrated"] = alone(case, "calibrated", setting, seed)
-    found[f"{ALONE}, constant"] = alone(case, "constant", setting, seed)
+    found[f"{ALONE}, calibrated"] = alone(case, "calibrated", seed)
+    found[f"{ALONE}, constant"] = alone(case, "constant", seed)
     return case, found
 
 
@@ -225,7 +225,7 @@ def picture(case: Case, found: Mapping[str, pd.DataFrame], length: int) -> Figur
         axes.plot(one.time[rows], unit(one.shown[rows]), ".", color=FAINT, label="shown reference")
         axes.set_ylabel(f"{case.variable}, {case.unit}")
         axes.set_title(f"{name}: CRPS {found[name]['crps'].mean():.3g}", loc="left", fontsize=10)
-    panels[0].legend(ncols=4, fontsize=8, frameon=False, loc="upper right")
+    figure.legend(*panels[0].get_legend_handles_labels(), ncols=4, fontsize=8, frameon=False, loc="outside upper right")
     return figure
 
 

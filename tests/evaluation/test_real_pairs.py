@@ -55,7 +55,7 @@ def case() -> Case:
 def found(case: Case) -> dict[str, pd.DataFrame]:
     treatments = ("calibrated", "constant", "ignored")
     scored = {name: answers(case, name, SETTING, 0) for name in treatments}
-    return scored | {"sensor alone, calibrated": alone(case, "calibrated", SETTING, 0)}
+    return scored | {"sensor alone, calibrated": alone(case, "calibrated", 0)}
 
 
 def test_calibrated_risk_beats_constant_and_that_beats_ignored(found: dict[str, pd.DataFrame]) -> None:
