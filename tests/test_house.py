@@ -116,7 +116,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.risk_pattern": MODEL | SHOW | {"datasets"},
     "evaluation.unknown": MODEL | SHOW | {"datasets"},
     "evaluation.real_sensors": BASE | {"datasets", "risk"},
-    "evaluation.real_pairs": MODEL | SHOW | {"scores", "noisy_scores", "evaluation"},
+    "evaluation.real_pairs": MODEL | SHOW | {"noisy_scores", "evaluation", "evaluation.real_sensors"},
     "evaluation.overhead": MODEL | {"evaluation"},
     "evaluation.speed": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines"},
     "evaluation.core": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines", "evaluation.speed"},
