@@ -43,7 +43,7 @@ LOW, HIGH = 0.1, 1.0
 CONSTANT = float(np.sqrt((HIGH**2 - LOW**2) / (2 * np.log(HIGH / LOW))))
 """The constant of the same mean square."""
 
-BINS = 5
+BINS, PANELS = 5, 3
 PAIRS = 2000
 """Readings beside a reference that quality is tested with."""
 
@@ -109,6 +109,7 @@ FAILURES = (
     Failure("half, scale learned", _times(0.5), "scale"),
     Failure("double, scale learned", _times(2.0), "scale"),
     Failure("shuffled in time", _shuffled),
+    Failure("shuffled, scale learned", _shuffled, "scale"),
     Failure("unrelated to the error", _unrelated),
     Failure("wrong way round in the middle", _turned),
     Failure("noise ignored", _times(0.0)),
@@ -258,9 +259,12 @@ def picture(rows: Sequence[dict[str, Any]]) -> Figure:
     from matplotlib.figure import Figure
 
     names = [name for name in dict.fromkeys(row["risk"] for row in rows) if name != "noise ignored"]
-    figure = Figure(figsize=(10, 5.6), layout="constrained")
-    panels = figure.subplots(2, 4, sharey=True).ravel()
-    for axes, name in zip(panels, names, strict=True):
+    lines = -(-len(names) // PANELS)
+    figure = Figure(figsize=(9, 0.6 + 2.3 * lines), layout="constrained")
+    panels = figure.subplots(lines, PANELS, sharey=True, squeeze=False).ravel()
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels, names, strict=False):
         some = [row for row in rows if row["risk"] == name]
         for row in some:
             axes.plot(row["bins"], row["z2 by bin"], color=CYCLE[0], marker="o", markersize=3, linewidth=1)
