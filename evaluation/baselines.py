@@ -108,6 +108,7 @@ def fit(
     settings: Settings,
     model: str = "diffusion",
     quick: bool = False,
+    progress: bool = True,
 ) -> RiskDiffusion:
     """Fit a model ("diffusion" or "gaussian") to a task's training data, choosing by its validation data.
 
@@ -129,7 +130,7 @@ def fit(
         steps=steps,
         max_minutes=settings.minutes,
         seed=settings.seed,
-        progress=not quick,
+        progress=progress and not quick,
     )
 
 

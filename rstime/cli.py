@@ -1,4 +1,4 @@
-"""Command line: rstime fit, impute, forecast, demo, data. Heavy imports stay inside functions: help is quick."""
+"""Command line: fit, impute, forecast, backtest, demo, data, evaluate, leaderboard; heavy imports inside functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it worked, 2 for bad input, settings or files, 130 if it was interrupted."""
-    commands = {command.__name__: command for command in (demo, data, fit, impute, forecast)}
+    commands = {
+        command.__name__: command for command in (demo, data, fit, impute, forecast, backtest, evaluate, leaderboard)
+    }
     options = parser(commands).parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", RstimeWarning)
@@ -36,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"rstime {options.command}: error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print(f"rstime {options.command}: interrupted, nothing written", file=sys.stderr)
+            kept = "runs that ended are kept" if options.command == "evaluate" else "nothing written"
+            print(f"rstime {options.command}: interrupted, {kept}", file=sys.stderr)
             return 130
     return 0
 
@@ -135,6 +138,39 @@ def data(options: argparse.Namespace) -> None:
     from rstime.cli_data import run
 
     run(options)
+
+
+def backtest(options: argparse.Namespace) -> None:
+    """Score forecasts on the past of the table itself, beside a seasonal naive forecast and the Gaussian model."""
+    from rstime.cli_evaluate import backtest as run
+    from rstime.report import text_table
+    from rstime.risk_rule import RiskRule
+    from rstime.tables import check_folders, check_suffix, replacing, write
+
+    if options.out is not None:
+        check_suffix(options.out, "--out")
+        check_folders(options.out)
+    columns = _columns(options)
+    with _naming("--horizon", options.horizon):
+        result = run(options, _table(options, columns, RiskRule())[0], columns)
+    print(text_table(result, digits=4))
+    if options.out is not None:
+        with replacing(options.out) as (draft,):
+            write(result, draft)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Run a frozen protocol with our model and baselines; results go into a folder, and a run that stopped goes on."""
+    from rstime.cli_evaluate import evaluate as run
+
+    print(run(options), end="")
+
+
+def leaderboard(options: argparse.Namespace) -> None:
+    """Rank all methods of a folder of results, with paired intervals of the differences to the best."""
+    from rstime.cli_evaluate import leaderboard as run
+
+    print(run(options), end="")
 
 
 def _columns(options: argparse.Namespace) -> Columns:

@@ -30,11 +30,13 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
         if name in OWN:
             OWN[name](command)
             continue
-        if name != "fit":
+        if name not in ("fit", "backtest"):
             command.add_argument("saved", type=Path, metavar="MODEL", help="folder that `rstime fit` wrote")
         command.add_argument("table", type=Path, metavar="TABLE", help=".csv or .parquet")
         if name == "fit":
             _add_fit(command)
+        elif name == "backtest":
+            _add_backtest(command)
         else:
             _add_answers(command, name)
         _add_common(command)
@@ -110,6 +112,47 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
     length.add_argument("--steps", type=int, metavar="N", help="training steps, instead of a time limit")
     text = "time limit of training (default: 15)"
     length.add_argument("--max-minutes", type=minutes, default=15.0, metavar="MINUTES", help=text)
+
+
+def _add_backtest(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    text = "stamps to forecast, or a duration such as 24h"
+    add("--horizon", type=extent, required=True, metavar="24", help=text)
+    add("--origins", type=int, default=3, metavar="N", help="windows one after another at the end (default: 3)")
+    add("--grid", metavar="1h", help="bin times to this grid (default: times as they are)")
+    add("--window", type=int, metavar="48", help="stamps the model sees at once (default: four horizons more)")
+    add("--season", type=int, default=1, metavar="24", help="stamps in a season, for the naive forecast (default: 1)")
+    add("--model", choices=("diffusion", "gaussian"), default="diffusion", help="(default: diffusion)")
+    add("--max-minutes", type=minutes, default=15.0, metavar="MINUTES", help="time limit of training (default: 15)")
+    add("--samples", type=int, default=100, metavar="N", help="samples of each forecast (default: 100)")
+    add("--out", type=Path, metavar="RESULT", help=".csv or .parquet to write the scores to")
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    text = "a protocol, or a .json file of one (default: list protocols and methods)"
+    add("protocols", nargs="*", metavar="NAME|FILE.json", help=text)
+    add("--methods", nargs="+", default=[], metavar="METHOD", help="(default: all that can do the task)")
+    text = "known, keep, drop, covariate (default: all that a method has)"
+    add("--treatments", nargs="+", default=[], metavar="TREATMENT", help=text)
+    add("--out", type=Path, metavar="DIR", help="folder for the results; runs that are there are not run again")
+    text = "training of each trained method in each run (default: 1)"
+    add("--minutes", type=minutes, default=1.0, metavar="MINUTES", help=text)
+    text = "seeds of noise, masks, fitting and sampling (default: those of the protocol)"
+    add("--seeds", nargs="+", type=seed, default=[], metavar="SEED", help=text)
+    add("--samples", type=int, metavar="N", help="samples of each answer (default: those of the protocol)")
+    add("--root", type=Path, metavar="DIR", help="folder of the data sets")
+    add("--quiet", action="store_true", help="no progress, only warnings and errors")
+    _add_metric(command)
+
+
+def _add_leaderboard(command: argparse.ArgumentParser) -> None:
+    command.add_argument("out", type=Path, metavar="DIR", help="folder that `rstime evaluate --out` wrote")
+    _add_metric(command)
+
+
+def _add_metric(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--metric", default="wql", help="what ranks: wql, crps, mae, rmse ... (default: wql)")
 
 
 def _add_answers(command: argparse.ArgumentParser, name: str) -> None:
@@ -196,5 +239,10 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
-OWN: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {"demo": _add_demo, "data": _add_data}
+OWN: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+    "demo": _add_demo,
+    "data": _add_data,
+    "evaluate": _add_evaluate,
+    "leaderboard": _add_leaderboard,
+}
 """Commands that take no TABLE, with what describes their options."""

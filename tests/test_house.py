@@ -50,6 +50,11 @@ FITTING = {
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
 GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_lightning", "gluonts_predictor"}
+EVALUATED = {
+    f"evaluation.{name}"
+    for name in ("baselines", "classics", "local_level", "gluonts_entries", "forecasters", "methods", "tasks")
+}
+COMMANDS = ("methods", "run", "leaderboard", "backtest")
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
@@ -111,6 +116,12 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.local_level": BASE | {"evaluation", "evaluation.baselines", "evaluation.classics"},
     "evaluation.sensor_tasks": BASE | {"datasets", "evaluation", "risk"},
     "evaluation.tasks": BASE | {"datasets", "evaluation", "evaluation.sensor_tasks"},
+    "evaluation.gluonts_entries": BASE | {"evaluation", "evaluation.classics"},
+    "evaluation.forecasters": BASE | {"evaluation", *EVALUATED},
+    "evaluation.methods": MODEL | {"gluonts", "evaluation", *EVALUATED},
+    "evaluation.run": BASE | {"tables", "evaluation", *EVALUATED},
+    "evaluation.leaderboard": BASE | {"tables", "report", "evaluation", "evaluation.run"},
+    "evaluation.backtest": MODEL | {"evaluation", "evaluation.baselines", "evaluation.classics"},
     "evaluation.pairs": BASE | {"datasets", "risk", "evaluation", "report", "plotting_risk"},
     "evaluation.failures": MODEL | SHOW | {"datasets", "noisy_scores"},
     "evaluation.risk_pattern": MODEL | SHOW | {"datasets"},
@@ -126,12 +137,25 @@ ALLOWED: dict[str, set[str]] = {
     "options": set(),
     "cli_convert": BASE | {"tables", "readers", "risk.sensors"},
     "cli_data": BASE | {"report", "datasets", "cli_convert"},
-    "cli": MODEL | SHOW | {"tables", "options", "demo", "cli_data"},
+    "cli_evaluate": BASE | FRAMES | {"report", "tables", "evaluation"} | {f"evaluation.{name}" for name in COMMANDS},
+    "cli": MODEL | SHOW | {"tables", "options", "demo", "cli_data", "cli_evaluate"},
 }
 EDGES = (
     FRAMES
     | SHOW
-    | {"model", "gluonts", "imputer", "tables", "options", "cli", "cli_data", "demo", "datasets", "evaluation"}
+    | {
+        "model",
+        "gluonts",
+        "imputer",
+        "tables",
+        "options",
+        "cli",
+        "cli_data",
+        "cli_evaluate",
+        "demo",
+        "datasets",
+        "evaluation",
+    }
 )
 EDGES |= {"risk_rule", "risk.sensors", "readers", "cli_convert", "gluonts_data"}
 NO_FRAMES = {name for name in ALLOWED if not {name, name.split(".")[0]} & EDGES}

@@ -1,0 +1,109 @@
+"""All methods of `rstime evaluate`: what each can be asked, and how it treats noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from rstime.errors import PackageError
+from rstime.evaluation import baselines, classics, forecasters
+from rstime.evaluation.baselines import Settings
+from rstime.evaluation.gluonts_entries import answers, entries, horizon
+from rstime.evaluation.local_level import local_level, local_level_unknown
+from rstime.evaluation.protocol import Task
+from rstime.types import Posterior
+
+Answer: TypeAlias = Callable[[Task, Settings], Iterator[Posterior]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A baseline, or ours.
+
+    Attributes
+    ----------
+    tasks
+        "forecast", "impute", or both.
+    answers
+        Treatment of noise -> what answers a task that is already treated so (`rstime.evaluation.treatments`).
+    trained
+        Whether it trains for the minutes of the settings; others take the time they take.
+    """
+
+    tasks: tuple[str, ...]
+    answers: Mapping[str, Answer]
+    trained: bool = False
+
+    @property
+    def clean(self) -> Answer:
+        """What answers a task without noise: the method as it takes exact readings."""
+        return next(self.answers[name] for name in ("known", "keep") if name in self.answers)
+
+
+def ours(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
+    """Fit our model, "diffusion" or "gaussian", and answer: forecasts of many series by the GluonTS face.
+
+    Raises
+    ------
+    PackageError
+        If something is to be forecast and GluonTS is not installed.
+    """
+    if not task.future:
+        fitted = baselines.fit(task, settings, model, progress=False)
+        yield from baselines.impute(fitted, task.test, settings)
+        return
+    try:
+        from rstime.gluonts import RiskDiffusionEstimator, with_risk
+    except ImportError as error:
+        raise PackageError("gluonts", f"not installed ({error})", 'Run: pip install "rstime[gluonts]".') from error
+    ahead = horizon(task)
+    estimator = RiskDiffusionEstimator(
+        task.freq,
+        ahead,
+        task.window - ahead,
+        risk="risk",
+        model=model,
+        trainer_kwargs={"max_minutes": settings.minutes, "enable_progress_bar": False},
+        seed=settings.seed,
+    )
+    predictor = estimator.train(with_risk(entries(task.train, task.freq), "sd"))
+    asked = with_risk(entries(task.test, task.freq, ahead), "sd")
+    yield from answers(task, predictor.predict(asked, num_samples=settings.samples))
+
+
+def _both(answer: Answer) -> dict[str, Answer]:
+    return dict.fromkeys(("keep", "drop"), answer)
+
+
+def _three(answer: Answer) -> dict[str, Answer]:
+    return dict.fromkeys(("known", "keep", "drop"), answer)
+
+
+def _network(name: str, covariate: bool = False) -> Method:
+    found = _both(partial(forecasters.network, name=name))
+    if covariate:
+        found["covariate"] = partial(forecasters.network, name=name, covariate=True)
+    return Method(("forecast",), found, trained=True)
+
+
+METHODS: Mapping[str, Method] = {
+    "diffusion": Method(("forecast", "impute"), _three(partial(ours, model="diffusion")), trained=True),
+    "gaussian": Method(("forecast", "impute"), _three(partial(ours, model="gaussian")), trained=True),
+    "local-level": Method(
+        ("forecast", "impute"), {"known": local_level, "keep": local_level_unknown, "drop": local_level}
+    ),
+    "naive": Method(("forecast",), _both(classics.naive)),
+    "seasonal-naive": Method(("forecast",), _both(classics.seasonal_naive)),
+    "autoets": Method(("forecast",), _both(partial(forecasters.automatic, name="AutoETS"))),
+    "autoarima": Method(("forecast",), _both(partial(forecasters.automatic, name="AutoARIMA"))),
+    "deepar": _network("deepar", covariate=True),
+    "tft": _network("tft", covariate=True),
+    "patchtst": _network("patchtst"),
+    "feedforward": _network("feedforward"),
+    "locf": Method(("impute",), _both(classics.carried)),
+    "linear": Method(("impute",), _both(classics.interpolated)),
+    "linear-bands": Method(("impute",), _both(baselines.linear_bands)),
+}
+"""Methods by name. A local level that keeps all readings takes one unknown size of noise."""
