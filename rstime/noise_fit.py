@@ -29,6 +29,7 @@ from rstime.moments import start_from_moments
 from rstime.risk.estimation import SECURE, ClassRisk, RiskEstimate, second_differences
 from rstime.types import Batch, Floats, Series
 
+LOOSE = 0.2  # precision of the prior of the parameters, which are logs, around their start
 SYSTEMATIC = 0.03  # sd of log k that a signal outside the list of correlations causes, measured on three kernels
 LIMIT = 1.92  # half of the 95 % point of chi^2 with one degree of freedom
 SMALLEST_RISK = 1e-3  # in sd of the values
@@ -281,10 +282,10 @@ class NoiseFit:
         return half + torch.where(tiles.exists, sd, 1.0).log().sum()
 
     def loss(self) -> Tensor:
-        """Return -log p(y) with a unit Gaussian prior around the start, in nats a measurement."""
+        """Return -log p(y) with a wide Gaussian prior around the start, in nats a measurement."""
         now = (*self.parameters, self.log_factor)
         away = torch.stack([(p - q).square().sum() for p, q in zip(now, self.start, strict=True)]).sum()
-        return (self.negative_log_likelihood() + 0.5 * away) / self.count
+        return (self.negative_log_likelihood() + 0.5 * LOOSE * away) / self.count
 
     def maximise(self, steps: int, fixed: int | None = None) -> float:
         """Maximise the likelihood in place, all factors or all but one; return its negative log."""
