@@ -4,6 +4,7 @@
 #   make demo      simulate an ICU ward, fit, impute, denoise, forecast; pictures in demo-out/
 #   make test      all tests (real data: RSTIME_DATA=DIR, or ../shared/data where it exists)
 #   make check     format, lint, types
+#   make peers     PyPOTS in an environment of its own, .venv-peers, for saits, brits and csdi of rstime evaluate
 #   make bench     the benchmark figures, on validation windows (hours); one alone: make bench BENCH=etth1-noisy
 #
 # Without an NVIDIA GPU, TORCH_INDEX=URL of PyTorch's index of CPU builds saves gigabytes of CUDA libraries.
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 TORCH_FLAGS := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test check bench clean
+.PHONY: help install install-dev demo test check bench peers clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -64,5 +65,14 @@ bench: install-dev
 		$(BIN)/python -m rstime.evaluation.core $$name || exit 1; \
 	done
 
+peers: .venv-peers/.installed
+
+.venv-peers/.installed:
+	@echo "== peers: PyPOTS in .venv-peers"
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet $(TORCH_FLAGS) torch
+	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet "pypots>=1.0,<2"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from rstime.errors import PackageError
-from rstime.evaluation import baselines, classics, forecasters
+from rstime.evaluation import baselines, classics, forecasters, peers
 from rstime.evaluation.baselines import Settings
 from rstime.evaluation.gluonts_entries import answers, entries, horizon
 from rstime.evaluation.local_level import local_level, local_level_unknown
@@ -88,6 +88,12 @@ def _network(name: str, covariate: bool = False) -> Method:
     return Method(("forecast",), found, trained=True)
 
 
+def _peer(name: str) -> Method:
+    found = _both(partial(peers.peer, name=name))
+    found["covariate"] = partial(peers.peer, name=name, covariate=True)
+    return Method(("impute",), found, trained=True)
+
+
 METHODS: Mapping[str, Method] = {
     "diffusion": Method(("forecast", "impute"), _three(partial(ours, model="diffusion")), trained=True),
     "gaussian": Method(("forecast", "impute"), _three(partial(ours, model="gaussian")), trained=True),
@@ -105,5 +111,8 @@ METHODS: Mapping[str, Method] = {
     "locf": Method(("impute",), _both(classics.carried)),
     "linear": Method(("impute",), _both(classics.interpolated)),
     "linear-bands": Method(("impute",), _both(baselines.linear_bands)),
+    "saits": _peer("saits"),
+    "brits": _peer("brits"),
+    "csdi": _peer("csdi"),
 }
 """Methods by name. A local level that keeps all readings takes one unknown size of noise."""

@@ -52,7 +52,7 @@ SHOW = {"plotting", "report"}
 GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_lightning", "gluonts_predictor"}
 EVALUATED = {
     f"evaluation.{name}"
-    for name in ("baselines", "classics", "local_level", "gluonts_entries", "forecasters", "methods", "tasks")
+    for name in ("baselines", "classics", "local_level", "gluonts_entries", "forecasters", "peers", "methods", "tasks")
 }
 COMMANDS = ("methods", "run", "leaderboard", "backtest")
 ALLOWED: dict[str, set[str]] = {
@@ -118,6 +118,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.tasks": BASE | {"datasets", "evaluation", "evaluation.sensor_tasks"},
     "evaluation.gluonts_entries": BASE | {"evaluation", "evaluation.classics"},
     "evaluation.forecasters": BASE | {"evaluation", *EVALUATED},
+    "evaluation.peers": BASE | {"evaluation", "evaluation.baselines"},
     "evaluation.methods": MODEL | {"gluonts", "evaluation", *EVALUATED},
     "evaluation.run": BASE | {"tables", "evaluation", *EVALUATED},
     "evaluation.leaderboard": BASE | {"tables", "report", "evaluation", "evaluation.run"},

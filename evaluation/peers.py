@@ -1,0 +1,89 @@
+"""SAITS, BRITS and CSDI of PyPOTS, in an environment of their own (`make peers`), by a subprocess with files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rstime.errors import PackageError
+from rstime.evaluation.baselines import Settings
+from rstime.evaluation.protocol import Task
+from rstime.types import Floats, Posterior, Series
+
+WORKER = Path(__file__).with_name("peers_worker.py")
+HOME = ".venv-peers/bin/python"
+"""Interpreter of the environment that `make peers` makes; RSTIME_PEERS names another one."""
+
+
+def peer(task: Task, settings: Settings, name: str, covariate: bool = False) -> Iterator[Posterior]:
+    """Train a model of PyPOTS on the windows of the training part and impute the test items.
+
+    Values are z-scored by the training readings; SAITS and BRITS give one sample, CSDI those of the settings.
+
+    Parameters
+    ----------
+    task, settings
+        What is asked; seed, minutes and samples.
+    name
+        "saits", "brits" or "csdi".
+    covariate
+        Add a channel with the risk of each variable, in the units of the z-scores, 0 where missing.
+
+    Raises
+    ------
+    PackageError
+        If the environment is not there, or the subprocess fails.
+    """
+    python = Path(os.environ.get("RSTIME_PEERS", HOME))
+    if not python.is_file():
+        raise PackageError("pypots", f"no interpreter {python}", "Run `make peers`, or set RSTIME_PEERS.")
+    value = np.concatenate([item.value for item in task.train])
+    location, scale = np.nanmean(value, axis=0), np.nanstd(value, axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+
+    def channels(item: Series) -> Floats:
+        scaled = (item.value - location) / scale
+        risk = np.where(item.observed, item.risk, 0.0) / scale
+        return np.concatenate([scaled, risk], axis=1) if covariate else scaled
+
+    train, _ = _windows([channels(item) for item in task.train], task.window, max(task.window // 2, 1))
+    asked, places = _windows([channels(item) for item in task.test], task.window, task.window)
+    answer = _run(python, name, settings, train, asked)[..., : len(location)] * scale + location
+    for number, item in enumerate(task.test):
+        pieces = answer[:, np.array(places) == number]
+        path = pieces.reshape(len(answer), -1, len(location))[:, : len(item.time)]
+        yield Posterior(item, path)
+
+
+def _windows(items: Sequence[Floats], length: int, stride: int) -> tuple[Floats, list[int]]:
+    """Cut items into windows (N, length, C), the last one filled up with NaN, and say of which item each is."""
+    windows, places = [], []
+    for number, item in enumerate(items):
+        for start in range(0, max(len(item) - length, 0) + stride, stride):
+            piece = item[start : start + length]
+            if len(piece):
+                windows.append(np.pad(piece, ((0, length - len(piece)), (0, 0)), constant_values=np.nan))
+                places.append(number)
+    return np.stack(windows), places
+
+
+def _run(python: Path, name: str, settings: Settings, train: Floats, test: Floats) -> Floats:
+    """(S, N, steps, features) answers of the worker."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        said = {"model": name, "minutes": settings.minutes, "samples": settings.samples, "seed": settings.seed}
+        (folder / "task.json").write_text(json.dumps(said), encoding="utf-8")
+        for part, array in (("train", train[np.isfinite(train).any((1, 2))]), ("test", test)):
+            np.save(folder / f"{part}.npy", array.astype(np.float32), allow_pickle=False)
+        done = subprocess.run([str(python), str(WORKER), place], capture_output=True, text=True, cwd=place)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise PackageError("pypots", f"{name} failed ({last})", "Run `make peers` again, or leave it out.")
+        found: Floats = np.load(folder / "answer.npy", allow_pickle=False)
+    return found
