@@ -40,7 +40,7 @@ def peer(task: Task, settings: Settings, name: str, covariate: bool = False) -> 
     PackageError
         If the environment is not there, or the subprocess fails.
     """
-    python = Path(os.environ.get("RSTIME_PEERS", HOME))
+    python = Path(os.environ.get("RSTIME_PEERS", HOME)).absolute()  # not resolved: the link is the environment
     if not python.is_file():
         raise PackageError("pypots", f"no interpreter {python}", "Run `make peers`, or set RSTIME_PEERS.")
     value = np.concatenate([item.value for item in task.train])

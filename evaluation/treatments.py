@@ -19,7 +19,8 @@ def treat(task: Task, treatment: str) -> Task:
     """Return the task as a method of this treatment is shown it; truths and scored entries stay.
 
     Dropped is every noisy reading where an item has exact readings of the variable, else the riskier half of them
-    (above the median of the item's variable; none where all risks are one). The covariate's reader gets the risk and has to take values as exact.
+    (above the median of the item's variable: none, where all risks are the same). Who takes risk as a covariate gets it
+    and has to take values as exact.
     """
     if treatment in ("clean", "known", "covariate"):
         return task

@@ -1,6 +1,7 @@
 """The subprocess of PyPOTS: a stand-in package shows what travels there and back."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +48,14 @@ def question():
     item = Series("i", np.arange(40.0), ("a", "b"), value, risk)
     nothing = [np.zeros(value.shape, dtype=bool)]
     return Task("t", [item], [], [item], [value], [~item.observed], nothing, window=16, step=1.0)
+
+
+def test_a_relative_path_of_the_interpreter_is_found(installed, monkeypatch):
+    interpreter = Path(sys.executable)
+    monkeypatch.chdir(interpreter.parent)
+    monkeypatch.setenv("RSTIME_PEERS", interpreter.name)
+    (answer,) = METHODS["brits"].answers["keep"](treat(question(), "keep"), Settings(minutes=0.001))
+    assert answer.samples.shape == (1, 40, 2)
 
 
 @pytest.mark.parametrize("treatment", ["keep", "drop", "covariate"])
