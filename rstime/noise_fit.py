@@ -7,7 +7,7 @@ In All Likelihood, ch. 3). Free length scales would not do: one below a step exp
 
 What can be told apart: where r varies within a variable, noise and white fluctuations of the signal (theory 6,
 "unidentified unless r varies, replicates exist, or the prior is fixed"). Where it does not vary, whatever is white
-counts as noise, and a signal that moves within FASTEST steps leaves k open: the interval is then wide.
+counts as noise, and a signal that moves within FASTEST steps leaves k open: the interval is then wide, down to 0.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ def _variable(
             continue
         factor, (low, high) = math.exp(float(fit.log_factor[place])), fit.interval(place)
         note = "" if high <= SECURE * low else "not identified: signal and noise cannot be told apart"
-        rows.append(ClassRisk(name, kind, n, factor, low, high, note))
+        open_below = bool(note) and fit.equal  # then all of the noise might be a signal faster than FASTEST
+        rows.append(ClassRisk(name, kind, n, factor, 0.0 if open_below else low, high, note))
     return rows
 
 
@@ -245,8 +246,8 @@ class NoiseFit:
         self.tiles, self.config, self.count = tiles, config, int(tiles.exists.sum())
         self.model = GaussianModel(1, 0, window, joint=False)
         noisy = tiles.risk[tiles.exists & (tiles.risk > 0)]
-        equal = not _varies(noisy.numpy())  # then nothing white is signal: the prior is fixed
-        batch = tiles.batch(torch.zeros_like(tiles.risk) if equal else tiles.risk)
+        self.equal = not _varies(noisy.numpy())  # then nothing white is signal: the prior is fixed
+        batch = tiles.batch(torch.zeros_like(tiles.risk) if self.equal else tiles.risk)
         with torch.no_grad():
             self.model.log_scale[: len(EXPONENTIALS + MATERNS)] = torch.tensor(EXPONENTIALS + MATERNS).log()
         start_from_moments(self.model, [batch], window, 0.0, self.count)
@@ -254,7 +255,7 @@ class NoiseFit:
         with torch.no_grad():
             own = self.model.log_own.exp()
             self.model.log_own.copy_(((1 - EVEN) * own + EVEN * own.mean()).log())
-            if equal:
+            if self.equal:
                 upper = 2.25 * tiles.differences()
                 variance = float(self.model.log_white.exp().clamp(min(0.0025, upper), upper))
                 self.log_factor += 0.5 * math.log(variance) - noisy.log().mean()
@@ -262,7 +263,7 @@ class NoiseFit:
         model = self.model
         lag = (tiles.time[:, :, None] - tiles.time[:, None, :]).abs()
         lags, self.place = torch.unique((lag * LAGS).round() / LAGS, return_inverse=True)
-        self.parameters = [model.log_own, model.weight, *([] if equal else [model.log_white])]
+        self.parameters = [model.log_own, model.weight, *([] if self.equal else [model.log_white])]
         model.requires_grad_(False)
         self.correlations = smooth_seasons(model, lags)
         self.start = [p.detach().clone() for p in (*self.parameters, self.log_factor)]
