@@ -45,6 +45,7 @@ FITTING = {
     "fitting",
     "risk",
     "noise_fit",
+    "noise_likelihood",
     "risk_rule",
 }
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
@@ -81,7 +82,8 @@ ALLOWED: dict[str, set[str]] = {
     "statespace": BASE | {"tokens", "lines", "belief"},
     "gaussian": BASE | PRIOR | {"diffusion"},
     "moments": BASE | PRIOR,
-    "noise_fit": BASE | PRIOR | {"axis", "diffusion", "moments", "risk"},
+    "noise_likelihood": BASE | PRIOR | {"diffusion", "moments", "risk"},
+    "noise_fit": BASE | {"axis", "noise_likelihood", "risk"},
     "risk_rule": BASE | FRAMES | {"axis", "noise_fit", "risk"},
     "gaussian_fit": BASE | PRIOR | {"diffusion", "moments"},
     "network": BASE | {"tokens", "lines", "belief", "gaussian"},

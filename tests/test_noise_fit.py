@@ -11,7 +11,8 @@ import torch
 from rstime.datasets.simulate import Simulated, device_series, gp_series
 from rstime.errors import DataError
 from rstime.gaussian import GaussianModel
-from rstime.noise_fit import NoiseConfig, NoiseFit, Tiles, estimate_risk, smooth_seasons
+from rstime.noise_fit import estimate_risk
+from rstime.noise_likelihood import NoiseConfig, NoiseFit, Tiles, smooth_seasons
 from rstime.risk.estimation import relative
 from rstime.types import Series
 
@@ -49,6 +50,18 @@ def test_risks_that_are_wrong_by_a_factor_are_set_right(wrong: float) -> None:
     assert found.factor == pytest.approx(1 / wrong, rel=0.08)
     assert found.low < 1 / wrong < found.high * 1.03
     assert found.note == ""
+
+
+def test_given_sizes_that_say_nothing_are_told_and_count_as_one() -> None:
+    """The same readings with their own risks, and with the same risks in another order."""
+    simulated = gp_series(np.random.default_rng(4), 20, 150, "matern32", missing=0.0)
+    rng = np.random.default_rng(5)
+    shuffled = [replace(one, risk=rng.permuted(one.risk, axis=0)) for one in simulated.series]
+    right, wrong = (estimate_risk(some, config=QUICK).classes[0] for some in (simulated.series, shuffled))
+    assert (right.note, right.factor) == ("", pytest.approx(1, rel=0.1))
+    assert wrong.note == "not identified: one sd for all explains the readings as well as those given"
+    assert wrong.factor == pytest.approx(1, rel=0.15)  # of the same mean square
+    assert wrong.low == 0
 
 
 def test_white_fluctuations_of_the_signal_are_not_noise_where_risks_vary() -> None:
