@@ -25,7 +25,7 @@ from rstime.datasets.laws import GaussianTruth, answer
 from rstime.datasets.simulate import gaussian_truth
 from rstime.errors import RstimeWarning
 from rstime.model import RiskDiffusion
-from rstime.noise_fit import estimate_risk
+from rstime.noise_fit import SILENT, estimate_risk
 from rstime.plotting import CYCLE, FAINT, tidy
 from rstime.report import text_table
 from rstime.risk.coverage import groups
@@ -215,13 +215,18 @@ def signature(answers: Sequence[Posterior], test: Readings, risk: Floats) -> dic
 
 
 def factors(series: Sequence[Series], fitted: RiskDiffusion, seed: int) -> dict[str, float]:
-    """Return the factor that the readings ask for: geometric mean over the variables, and the widest ends."""
+    """Return the factor that the readings ask for: geometric mean over the variables, and the widest ends.
+
+    And the share of variables for which one sd for all explains the readings as well as those given.
+    """
     estimate = fitted.risk.estimate or estimate_risk(series, window=LENGTH, seed=seed)
     rows = [one for one in estimate.classes if one.note != "every sd is 0"]
     if not rows:
-        return {"factor": np.nan, "low": np.nan, "high": np.nan}
+        return {"factor": np.nan, "low": np.nan, "high": np.nan, "one sd as good": np.nan}
     factor = float(np.exp(np.mean([np.log(one.factor) for one in rows])))
-    return {"factor": factor, "low": min(one.low for one in rows), "high": max(one.high for one in rows)}
+    silent = float(np.mean([one.note == SILENT for one in rows]))
+    ends = {"low": min(one.low for one in rows), "high": max(one.high for one in rows)}
+    return {"factor": factor, **ends, "one sd as good": silent}
 
 
 def quality_test(failure: Failure, seed: int) -> QualityCurve:
@@ -248,10 +253,10 @@ def tables(rows: Sequence[dict[str, Any]]) -> str:
         )
         by_bin = np.mean([row["z2 by bin"] for row in some], axis=0)
         bins = {f"z2 {i + 1}": x for i, x in enumerate(by_bin)} if len(by_bin) == BINS else {}
-        columns = ("z2", "ends", "centre", "factor", "low", "high")
+        columns = ("z2", "ends", "centre", "factor", "low", "high", "one sd as good")
         shown.append({"risk": name, **bins, **{key: mean[key] for key in columns}})
     shares = tuple(f"{kind} inside 90 %" for kind in ("missing", "noisy"))
-    return f"{text_table(pd.DataFrame(lost), percent=shares)}\n\n{text_table(pd.DataFrame(shown), digits=2)}"
+    return f"{text_table(pd.DataFrame(lost), percent=shares)}\n\n{text_table(pd.DataFrame(shown), digits=2, percent=('one sd as good',))}"
 
 
 def picture(rows: Sequence[dict[str, Any]]) -> Figure:

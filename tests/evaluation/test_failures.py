@@ -103,7 +103,7 @@ def test_the_command_prints_tables_and_draws(
 ) -> None:
     row = {key: 0.5 for kind in ("missing", "noisy") for key in [f"{kind} {x}" for x in ("CRPS", "ratio", "width")]}
     row |= {"missing inside 90 %": 0.9, "noisy inside 90 %": 0.876, "z2": 1.0, "ends": 1.1, "centre": 0.9}
-    row |= {"factor": 1.0, "low": 0.9, "high": 1.2}
+    row |= {"factor": 1.0, "low": 0.9, "high": 1.2, "one sd as good": 0.25}
 
     def fake(failure: Failure, seed: int, *settings: Any) -> dict[str, Any]:
         assert settings == ("gaussian", 2.0, 30, 20)
@@ -115,6 +115,7 @@ def test_the_command_prints_tables_and_draws(
     main(["--items", "30", "--seeds", "0", "1", "--out", str(tmp_path / "out")])
     printed = capsys.readouterr().out
     assert "87.6 %" in printed
+    assert "25.0 %" in printed
     assert "1.75" in printed  # mean of the fourth bin
     assert "right: p of a monotone relation between quality and error 0." in printed
     assert [one["seed"] for one in json.loads((tmp_path / "out" / "failures.json").read_text())] == [0, 1]
