@@ -256,7 +256,8 @@ def tables(rows: Sequence[dict[str, Any]]) -> str:
         columns = ("z2", "ends", "centre", "factor", "low", "high", "one sd as good")
         shown.append({"risk": name, **bins, **{key: mean[key] for key in columns}})
     shares = tuple(f"{kind} inside 90 %" for kind in ("missing", "noisy"))
-    return f"{text_table(pd.DataFrame(lost), percent=shares)}\n\n{text_table(pd.DataFrame(shown), digits=2, percent=('one sd as good',))}"
+    signs = text_table(pd.DataFrame(shown), digits=2, percent=("one sd as good",))
+    return f"{text_table(pd.DataFrame(lost), percent=shares)}\n\n{signs}"
 
 
 def picture(rows: Sequence[dict[str, Any]]) -> Figure:
