@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -42,6 +42,10 @@ class Settings:
         See `rstime.RiskDiffusion`.
     joint
         Joint samples; False for exact marginals of the missing entries.
+    models
+        Folder in which fitted models are kept and found again; None to keep none.
+    facts
+        What a method tells of its fit, for the record of the run.
     """
 
     seed: int = 0
@@ -51,6 +55,8 @@ class Settings:
     size: str = "small"
     prior: str = "gaussian"
     joint: bool = True
+    models: Path | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -109,10 +115,12 @@ def fit(
     model: str = "diffusion",
     quick: bool = False,
     progress: bool = True,
+    checkpoint: Path | None = None,
 ) -> RiskDiffusion:
     """Fit a model ("diffusion" or "gaussian") to a task's training data, choosing by its validation data.
 
-    `quick` validates once, hardly fits the Gaussian model and shows no progress: to time steps.
+    `quick` validates once, hardly fits the Gaussian model and shows no progress: to time steps. In the folder
+    `checkpoint` an interrupted training goes on.
     """
     from rstime.gaussian_fit import GaussianConfig
     from rstime.model import RiskDiffusion
@@ -131,6 +139,7 @@ def fit(
         max_minutes=settings.minutes,
         seed=settings.seed,
         progress=progress and not quick,
+        checkpoint=checkpoint,
     )
 
 

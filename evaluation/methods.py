@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from rstime.errors import PackageError
 from rstime.evaluation import baselines, classics, forecasters, peers
 from rstime.evaluation.baselines import Settings
+from rstime.evaluation.fitted import fitted
 from rstime.evaluation.gluonts_entries import answers, entries, horizon
 from rstime.evaluation.local_level import local_level, local_level_unknown
 from rstime.evaluation.protocol import Task
 from rstime.types import Posterior
+
+if TYPE_CHECKING:
+    from rstime.model import RiskDiffusion
 
 Answer: TypeAlias = Callable[[Task, Settings], Iterator[Posterior]]
 
@@ -50,12 +55,21 @@ def ours(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
     PackageError
         If something is to be forecast and GluonTS is not installed.
     """
-    if not task.future:
-        fitted = baselines.fit(task, settings, model, progress=False)
-        yield from baselines.impute(fitted, task.test, settings)
+    if task.future:
+        yield from _forecasts(task, settings, model)
         return
+
+    def fit(checkpoint: Path | None) -> RiskDiffusion:
+        return _whole(baselines.fit(task, settings, model, progress=False, checkpoint=checkpoint))
+
+    found = fitted(task, settings, model, fit, lambda fresh, place: fresh.save(place), baselines.load)
+    settings.facts["steps"] = found.run.steps
+    yield from baselines.impute(found, task.test, settings)
+
+
+def _forecasts(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
     try:
-        from rstime.gluonts import RiskDiffusionEstimator, with_risk
+        from rstime.gluonts import RiskDiffusionEstimator, RiskDiffusionPredictor, with_risk
     except ImportError as error:
         raise PackageError("gluonts", f"not installed ({error})", 'Run: pip install "rstime[gluonts]".') from error
     ahead = horizon(task)
@@ -68,9 +82,28 @@ def ours(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
         trainer_kwargs={"max_minutes": settings.minutes, "enable_progress_bar": False},
         seed=settings.seed,
     )
-    predictor = estimator.train(with_risk(entries(task.train, task.freq), "sd"))
+
+    def fit(checkpoint: Path | None) -> RiskDiffusionPredictor:
+        known = with_risk(entries(task.train, task.freq), "sd")
+        predictor: RiskDiffusionPredictor = estimator.train(known, ckpt_path=checkpoint)
+        _whole(predictor.model)
+        return predictor
+
+    def save(predictor: RiskDiffusionPredictor, place: Path) -> None:
+        place.mkdir()
+        predictor.serialize(place)
+
+    predictor = fitted(task, settings, model, fit, save, RiskDiffusionPredictor.deserialize)
+    settings.facts["steps"] = predictor.model.run.steps
     asked = with_risk(entries(task.test, task.freq, ahead), "sd")
     yield from answers(task, predictor.predict(asked, num_samples=settings.samples))
+
+
+def _whole(model: RiskDiffusion) -> RiskDiffusion:
+    """Return the model unless its training was interrupted: that would be a run of another budget."""
+    if model.run.interrupted:
+        raise KeyboardInterrupt
+    return model
 
 
 def _both(answer: Answer) -> dict[str, Answer]:

@@ -25,7 +25,7 @@ from rstime.evaluation.tasks import build
 from rstime.evaluation.treatments import TREATMENTS, treat
 from rstime.tables import replacing, write
 
-RUNS = "runs"
+RUNS, MODELS = "runs", "models"
 PACKAGES = ("rstime", "numpy", "scipy", "torch", "gluonts", "lightning", "statsforecast")
 
 
@@ -36,8 +36,9 @@ class Result:
     Attributes
     ----------
     facts
-        protocol, digest, method, treatment, seed, items, samples, minutes (budget of training, NaN for none), seconds,
-        command, versions.
+        protocol, digest, method, treatment, seed, items, samples, minutes (budget of training, NaN for none), seconds
+        (with those of a fit that an earlier run made), command, versions; of ours fit_seconds and earlier_seconds
+        (`rstime.evaluation.fitted`) and steps (of the network).
     tally
         Sums of every item.
     """
@@ -97,7 +98,8 @@ def evaluate(
     """Run every method in every treatment it has on every seed, unless its file is there already.
 
     Each run is written to out/runs at once; results.parquet and results.csv, a row a protocol, method, treatment, seed
-    and metric, are made anew after each.
+    and metric, are made anew after each. Our fitted models are kept in out/models: protocols with the same training
+    data share them.
 
     Parameters
     ----------
@@ -155,11 +157,12 @@ def evaluate(
             if not path.is_file():
                 task = build(protocol, seed, root) if task is None else task
                 _say(quiet, f"{protocol.name}, seed {seed}: {method}, {treatment} ...")
-                settings = Settings(seed=seed, minutes=minutes, samples=protocol.samples)
+                settings = Settings(seed=seed, minutes=minutes, samples=protocol.samples, models=out / MODELS)
                 began = time.perf_counter()
                 shown = treat(task, treatment)
                 answer = METHODS[method].clean if treatment == "clean" else METHODS[method].answers[treatment]
                 tallied = tally(task, answer(shown, settings))
+                seconds = time.perf_counter() - began + settings.facts.get("earlier_seconds", 0.0)
                 facts = {
                     "protocol": protocol.name,
                     "digest": protocol.digest,
@@ -169,9 +172,10 @@ def evaluate(
                     "items": len(task.test),
                     "samples": protocol.samples,
                     "minutes": minutes if METHODS[method].trained else float("nan"),
-                    "seconds": round(time.perf_counter() - began, 2),
+                    "seconds": round(seconds, 2),
                     "command": command,
                     "versions": versions(),
+                    **settings.facts,
                 }
                 with replacing(path) as (draft,):
                     draft.write_text(Result(facts, tallied).to_json(), encoding="utf-8")

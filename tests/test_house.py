@@ -53,7 +53,17 @@ SHOW = {"plotting", "report"}
 GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_lightning", "gluonts_predictor"}
 EVALUATED = {
     f"evaluation.{name}"
-    for name in ("baselines", "classics", "local_level", "gluonts_entries", "forecasters", "peers", "methods", "tasks")
+    for name in (
+        "baselines",
+        "classics",
+        "local_level",
+        "gluonts_entries",
+        "forecasters",
+        "peers",
+        "fitted",
+        "methods",
+        "tasks",
+    )
 }
 COMMANDS = ("methods", "run", "leaderboard", "backtest")
 ALLOWED: dict[str, set[str]] = {
@@ -121,6 +131,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.gluonts_entries": BASE | {"evaluation", "evaluation.classics"},
     "evaluation.forecasters": BASE | {"evaluation", *EVALUATED},
     "evaluation.peers": BASE | {"evaluation", "evaluation.baselines"},
+    "evaluation.fitted": BASE | {"evaluation", "evaluation.baselines"},
     "evaluation.methods": MODEL | {"gluonts", "evaluation", *EVALUATED},
     "evaluation.run": BASE | {"tables", "evaluation", *EVALUATED},
     "evaluation.leaderboard": BASE | {"tables", "report", "evaluation", "evaluation.run"},
