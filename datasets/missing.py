@@ -1,4 +1,4 @@
-"""Patterns of missing readings: at random, in blocks, from a failure on, and because of the value itself.
+"""Patterns of missing readings: at random, a fixed share, in blocks, from a failure on, because of the value itself.
 
 Every pattern is one small frozen dataclass; `PATTERNS` holds one of each.
 """
@@ -62,6 +62,19 @@ class Random(Pattern):
 
     def _lose(self, rng: np.random.Generator, value: Floats, share: float) -> Bools:
         return rng.random(value.shape) < share
+
+
+@dataclass(frozen=True)
+class Share(Pattern):
+    """Exactly floor(share n) of the n readings of each item, all equally likely; entries that are NaN are not lost.
+
+    So CSDI (Tashiro et al. 2021) hides readings of PhysioNet 2012.
+    """
+
+    def _lose(self, rng: np.random.Generator, value: Floats, share: float) -> Bools:
+        lot = np.where(np.isnan(value), 2.0, rng.random(value.shape)).reshape(*value.shape[:-2], -1)
+        count = (share * (lot < 1).sum(-1, keepdims=True)).astype(int)
+        return np.asarray((lot.argsort(-1).argsort(-1) < count).reshape(value.shape))
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,7 @@ class NotAtRandom(Pattern):
 
 PATTERNS: Mapping[str, Pattern] = {
     "random": Random(),
+    "share": Share(),
     "block": Block(),
     "gap": Block(together=True),
     "dropout": Dropout(),

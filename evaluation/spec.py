@@ -218,7 +218,14 @@ _ETTH1 = Protocol(
     "etth1-clean", "etth1", "impute", 48, stride=120, split=(8640, 2880, 2880), hidden=0.5, seeds=(2026, 2027, 2028)
 )
 _STAYS = Protocol(
-    "physionet-10-clean", "physionet2012", "impute", 48, split=(0.7, 0.1, 0.2), hidden=0.1, hidden_in="test"
+    "physionet-10-clean",
+    "physionet2012",
+    "impute",
+    window=48,
+    split=(0.7, 0.1, 0.2),
+    pattern="share",
+    hidden=0.1,
+    hidden_in="test",
 )
 _PM25 = Protocol("beijing-pm25-clean", "beijing_pm25", "impute", 36, stride=36, pattern="given", hidden_in="test")
 _REAL = Protocol(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from rstime.datasets.missing import PATTERNS, Block, Dropout, NotAtRandom, Random
+from rstime.datasets.missing import PATTERNS, Block, Dropout, NotAtRandom, Random, Share
 from rstime.errors import ConfigError, DataError
 
 
@@ -30,6 +30,19 @@ def test_random_losses_do_not_know_of_each_other(value, rng):
     lost = Random().mask(rng, value, 0.3)
     assert (lost[:, 1:] & lost[:, :-1]).mean() == pytest.approx(0.09, abs=0.005)
     assert (lost[..., 0] & lost[..., 1]).mean() == pytest.approx(0.09, abs=0.005)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.1, 3), (0.5, 18), (0.9, 33)])
+def test_an_exact_share_of_the_readings_of_each_item_is_lost_each_equally_often(share, count, rng):
+    value = np.zeros((4000, 10, 5))
+    value[:, 2:5] = np.nan  # 35 readings are left
+    value[0] = np.nan
+    lost = Share().mask(rng, value, share)
+    assert set(lost[1:].sum((1, 2)).tolist()) == {int(35 * share)}
+    assert int(37 * share) == count
+    assert not lost[np.isnan(value)].any()
+    read = ~np.isnan(value[1])
+    np.testing.assert_allclose(lost[1:].mean(0)[read], int(35 * share) / 35, atol=0.04)
 
 
 def run_lengths(lost):
