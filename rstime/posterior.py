@@ -34,8 +34,9 @@ class SamplerConfig:
         A name of SAMPLERS.
     evaluations
         Levels of the path, the first (s = inf) and the last (the exit) counted, at least 2. The denoiser is asked once
-        at each (Heun's rule asks twice a step); on a joint path the network computes its gates at every fourth of these
-        calls and at the exit. A model without a network needs no path.
+        at each (Heun's rule and the corrector ask twice a step, restarts repeat some, "adaptive" has a number of its
+        own); on a joint path the network computes its gates at every fourth of these calls ("adaptive": at each) and at
+        the exit. A model without a network needs no path.
     joint
         Sample all entries together; False gives each missing entry its own marginal, in parallel.
     """
@@ -138,7 +139,8 @@ def draw_joint(
     stop = exit_level(support) if denoiser.network is not None else math.inf
     x = normal(PATH)
     if stop < math.inf:
-        step = Denoise(denoiser, tokens, inputs, alike=settled is None)
+        hold = 1 if config.sampler == "adaptive" else HOLD  # its steps are chosen as if D were smooth
+        step = Denoise(denoiser, tokens, inputs, settled is None, hold)
         levels = default_levels(config.evaluations, stop)
         x = SAMPLERS[config.sampler](step, x, levels, lambda k: normal(PATH + 1 + k))
     m, tau = inputs(x, stop)
@@ -160,6 +162,8 @@ class Denoise:
         (S, B, N) state and its level -> (S, B, N) m and (B, N) tau.
     alike
         Whether all samples see the same without a state.
+    hold
+        Calls for which the gates are held.
     """
 
     def __init__(
@@ -168,8 +172,9 @@ class Denoise:
         tokens: Tokens,
         inputs: Callable[[Tensor, float], tuple[Tensor, Tensor]],
         alike: bool,
+        hold: int = HOLD,
     ):
-        self.denoiser, self.tokens, self.inputs, self.alike = denoiser, tokens, inputs, alike
+        self.denoiser, self.tokens, self.inputs, self.alike, self.hold = denoiser, tokens, inputs, alike, hold
         self.calls = 0
         self.gates: Tensor | None = None
 
@@ -179,7 +184,7 @@ class Denoise:
         m = m[:1] if math.isinf(s) and self.alike else m
         belief = self.denoiser.prior.condition(self.tokens, tau).belief(m)
         features = self.denoiser.features(belief, m, tau)
-        if self.gates is None or self.calls % HOLD == 0:
+        if self.gates is None or self.calls % self.hold == 0:
             self.gates = self.denoiser.gates(features, self.tokens)
         self.calls += 1
         return combine(belief, features, self.gates).expand_as(state)

@@ -9,15 +9,17 @@ Both start at a = 0, that is s = inf, where x a = e is pure noise and D is the p
 be chosen, and the one-pass mean is the first evaluation.  Between levels D is interpolated linearly in the bounded
 coordinate w = a / (1 + a) = 1 / (1 + s) and integrated in closed form.  Each step is predicted from the two newest
 evaluations and corrected once the next one is there, which costs no evaluation (predictor-corrector, Zhao et al.
-2023, UniPC; the integrals in place of DPM-Solver++'s exponentials, Lu et al. 2022).
+2023, UniPC; the integrals in place of DPM-Solver++'s exponentials, Lu et al. 2022, whose ln a is infinite at s = inf).
+
+Every SDE of sde.py is the same process in this coordinate, so its schedule enters as `levels` only: sde.level(times).
 
 A sampler is a function (denoise, x, levels, noise) -> x at the last level:
 
     denoise   (state, level) -> estimate of the clean signal, same shape; it must not look at the state at s = inf
     x         state at levels[0]; standard normal noise (the limit of x / s) where levels[0] is inf
-    levels    decreasing, in units of the state; one evaluation at each but the last (Heun: two), the caller makes the
-              last one when it draws from N(D(x, s), Cov[x | x(s)]) at the end
-    noise     step -> standard normal noise for that step (0, 1, ...); only SDE samplers call it
+    levels    decreasing, in units of the state; one evaluation at each but the last (unless its name says otherwise),
+              the caller makes the last one when it draws from N(D(x, s), Cov[x | x(s)]) at the end
+    noise     use -> standard normal noise for that use (0, 1, ...); only random samplers call it
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from rstime.diffusion.ode import integrate
 from rstime.errors import ConfigError
 
 Denoise = Callable[[Tensor, float], Tensor]
@@ -35,6 +38,7 @@ Noise = Callable[[int], Tensor]
 Sampler = Callable[[Denoise, Tensor, Sequence[float], Noise], Tensor]
 
 SMALLEST_LEVEL = 0.02  # standard deviations of the data
+RESTART = 0.1, 1.0  # levels between which `restart` goes back, in standard deviations of the data
 
 
 def default_levels(evaluations: int, smallest: float = SMALLEST_LEVEL) -> tuple[float, ...]:
@@ -75,6 +79,13 @@ def multistep_sde(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: N
     return _predict_correct(denoise, x, levels, 2, noise)
 
 
+def euler(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise | None = None) -> Tensor:
+    """Solve the probability-flow ODE to first order, D held over each step (DDIM, Song, Meng, Ermon 2021)."""
+    for s, s_next in pairwise(levels):
+        x = _advance(x, s, s_next, [(s, denoise(x, s))], 1)
+    return x
+
+
 def heun(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise | None = None) -> Tensor:
     """Solve the probability-flow ODE by Heun's rule, two evaluations a level (Karras et al. 2022)."""
     for s, s_next in pairwise(levels):
@@ -91,11 +102,78 @@ def ancestral(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise
     return x
 
 
+def euler_maruyama(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise) -> Tensor:
+    """Take the reverse SDE by plain steps, x + (s^2 - s'^2) score + sqrt(s^2 - s'^2) e (Song et al. 2021).
+
+    Only from s = inf, where no such step exists, it is `ancestral`.
+    """
+    for step, (s, s_next) in enumerate(pairwise(levels)):
+        kept = (s_next / s) ** 2
+        spread = s_next if kept == 0 else math.sqrt(s * s - s_next * s_next)
+        denoised = denoise(x, s)
+        x = denoised + kept * (x - denoised) + spread * noise(step)
+    return x
+
+
+def predictor_corrector(
+    denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise, ratio: float = 0.16
+) -> Tensor:
+    """Follow each step of `ancestral` by one of Langevin at the new level (Song et al. 2021, Alg. 2 and 4).
+
+        x + h score + sqrt(2 h) e,     h = 2 (ratio |e| / |score|)^2,    |score| = |e| / s
+
+    Theirs takes |score| from the batch; it is at most |e| / s for any data, so that h, here 2 (ratio s)^2, is never
+    larger and no sample depends on another. Langevin keeps p(x(s) | y) up to a variance of (ratio s)^2, which goes
+    with s. Two evaluations a level.
+    """
+    for step, (s, s_next) in enumerate(pairwise(levels)):
+        x = _advance(x, s, s_next, [(s, denoise(x, s))], 2) + _step_noise(noise, 2 * step, s, s_next)
+        push = denoise(x, s_next) - x  # s^2 score
+        x = x + 2 * ratio**2 * push + 2 * ratio * s_next * noise(2 * step + 1)
+    return x
+
+
+def restart(denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise, rounds: int = 2) -> Tensor:
+    """Go back from a low level to a high one by adding noise, and down again by the ODE, twice (Xu et al. 2023).
+
+    The noise of the state is independent of the measurements, so that adding to it keeps p(x(s) | y) exactly, fused or
+    not. The levels between are taken 1 + `rounds` times, by `multistep`.
+    """
+    low = min(sum(s > RESTART[0] for s in levels), len(levels) - 1)
+    high = min(max(sum(s > RESTART[1] for s in levels), 1), low)
+    spread = math.sqrt(levels[high] ** 2 - levels[low] ** 2)
+    x = multistep(denoise, x, levels[: low + 1])
+    for k in range(rounds if spread else 0):
+        x = multistep(denoise, x + spread * noise(k), levels[high : low + 1])
+    return multistep(denoise, x, levels[low:])
+
+
+def adaptive(
+    denoise: Denoise, x: Tensor, levels: Sequence[float], noise: Noise | None = None, tolerance: float = 1e-3
+) -> Tensor:
+    """Solve the probability-flow ODE with steps chosen by their error; of `levels` the first and last count.
+
+    It is solved along the path of flow matching, q = w x(s) with w = 1 / (1 + s), whose velocity (D - q) / (1 - w) is
+    finite from w = 0 on (Lipman et al. 2023). Six evaluations a step.
+    """
+    start, stop = (1 / (1 + s) for s in (levels[0], levels[-1]))
+
+    def velocity(w: float, q: Tensor) -> Tensor:
+        return (denoise(q / w, 1 / w - 1) if w else denoise(q, math.inf)).sub(q) / (1 - w)
+
+    return integrate(velocity, start * x if start else x, start, stop, tolerance) / stop
+
+
 SAMPLERS: dict[str, Sampler] = {
     "multistep": multistep,
+    "euler": euler,
     "heun": heun,
+    "adaptive": adaptive,
     "ancestral": ancestral,
+    "euler_maruyama": euler_maruyama,
     "multistep_sde": multistep_sde,
+    "predictor_corrector": predictor_corrector,
+    "restart": restart,
 }
 
 
