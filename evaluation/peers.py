@@ -20,16 +20,24 @@ WORKER = Path(__file__).with_name("peers_worker.py")
 HOME = ".venv-peers/bin/python"
 """Interpreter of the environment that `make peers` makes; RSTIME_PEERS names another one."""
 
+HIDDEN = 0.2
+"""Share of the validation readings by which epochs are chosen."""
+
 
 def peer(task: Task, settings: Settings, name: str, covariate: bool = False) -> Iterator[Posterior]:
     """Train a model of PyPOTS on the windows of the training part and impute the test items.
 
-    Values are z-scored by the training readings; SAITS and BRITS give one sample, CSDI those of the settings.
+    Values are z-scored by the training readings; SAITS and BRITS give one sample, CSDI those of the settings. At
+    readings SAITS and BRITS answer with their own reconstruction. CSDI learns none: its answer is the reading.
+    Of the epochs that fit into the minutes that one is taken which is best on the validation windows, a fifth of whose
+    readings is hidden for this; for CSDI, which takes long to validate, the one of the least training loss.
 
     Parameters
     ----------
     task, settings
-        What is asked; seed, minutes and samples.
+        What is asked; seed, minutes and samples. The facts of the settings get epochs, best_epoch, windows,
+        windows_left_out (where not all fit into an epoch within the minutes), fit_seconds and
+        fit_cpu_seconds (of training alone), answer_seconds (not part of the budget) and peer_versions.
     name
         "saits", "brits" or "csdi".
     covariate
@@ -52,38 +60,64 @@ def peer(task: Task, settings: Settings, name: str, covariate: bool = False) -> 
         risk = np.where(item.observed, item.risk, 0.0) / scale
         return np.concatenate([scaled, risk], axis=1) if covariate else scaled
 
-    train, _ = _windows([channels(item) for item in task.train], task.window, max(task.window // 2, 1))
-    asked, places = _windows([channels(item) for item in task.test], task.window, task.window)
-    answer = _run(python, name, settings, train, asked)[..., : len(location)] * scale + location
+    def learned(items: Sequence[Series], stride: int) -> Floats:
+        found, _ = windows([channels(item) for item in items], task.window, stride)
+        return found[np.isfinite(found[..., : len(location)]).any((1, 2))]
+
+    train = learned(task.train, max(task.window // 2, 1))
+    whole = learned(task.validation, task.window) if task.validation else train[:0]
+    chosen = hide(whole, len(location), np.random.default_rng(settings.seed))
+    asked, places = windows([channels(item) for item in task.test], task.window, task.window)
+    answer = _run(python, name, settings, {"train": train, "whole": whole, "chosen": chosen, "test": asked})
+    answer = answer[..., : len(location)] * scale + location
     for number, item in enumerate(task.test):
         pieces = answer[:, np.array(places) == number]
         path = pieces.reshape(len(answer), -1, len(location))[:, : len(item.time)]
         yield Posterior(item, path)
 
 
-def _windows(items: Sequence[Floats], length: int, stride: int) -> tuple[Floats, list[int]]:
+def hide(whole: Floats, variables: int, rng: np.random.Generator) -> Floats:
+    """Take away a share HIDDEN of the readings, with their risk: (N, length, C) windows, values before risks."""
+    hidden = rng.random((*whole.shape[:2], variables)) < HIDDEN
+    shown = whole.copy()
+    shown[..., :variables][hidden] = np.nan
+    if whole.shape[2] > variables:
+        shown[..., variables:][hidden] = 0.0
+    return shown
+
+
+def windows(items: Sequence[Floats], length: int, stride: int) -> tuple[Floats, list[int]]:
     """Cut items into windows (N, length, C), the last one filled up with NaN, and say of which item each is."""
-    windows, places = [], []
+    pieces, places = [], []
     for number, item in enumerate(items):
         for start in range(0, max(len(item) - length, 0) + stride, stride):
             piece = item[start : start + length]
             if len(piece):
-                windows.append(np.pad(piece, ((0, length - len(piece)), (0, 0)), constant_values=np.nan))
+                pieces.append(np.pad(piece, ((0, length - len(piece)), (0, 0)), constant_values=np.nan))
                 places.append(number)
-    return np.stack(windows), places
+    return np.stack(pieces), places
 
 
-def _run(python: Path, name: str, settings: Settings, train: Floats, test: Floats) -> Floats:
+def _run(python: Path, name: str, settings: Settings, parts: dict[str, Floats]) -> Floats:
     """(S, N, steps, features) answers of the worker."""
+    import torch
+
+    said = {
+        "model": name,
+        "seconds": 60 * settings.minutes,
+        "samples": settings.samples,
+        "seed": settings.seed,
+        "threads": torch.get_num_threads(),
+    }
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        said = {"model": name, "minutes": settings.minutes, "samples": settings.samples, "seed": settings.seed}
         (folder / "task.json").write_text(json.dumps(said), encoding="utf-8")
-        for part, array in (("train", train[np.isfinite(train).any((1, 2))]), ("test", test)):
+        for part, array in parts.items():
             np.save(folder / f"{part}.npy", array.astype(np.float32), allow_pickle=False)
         done = subprocess.run([str(python), str(WORKER), place], capture_output=True, text=True, cwd=place)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise PackageError("pypots", f"{name} failed ({last})", "Run `make peers` again, or leave it out.")
         found: Floats = np.load(folder / "answer.npy", allow_pickle=False)
+        settings.facts.update(json.loads((folder / "facts.json").read_text(encoding="utf-8")))
     return found

@@ -1,7 +1,8 @@
 """Runs a model of PyPOTS in its own environment: `python peers_worker.py FOLDER`, with files in and out.
 
-FOLDER holds task.json (model, minutes, samples, seed), train.npy and test.npy (N, steps, features; NaN is missing). It
-writes answer.npy (samples, N, steps, features) and answer.json (epochs, seconds, versions). Imports nothing of rstime.
+FOLDER holds task.json (model, seconds, samples, seed, threads) and train, chosen, whole and test .npy (N, steps,
+features; NaN is missing): `whole` is what epochs are chosen by, `chosen` the same with readings hidden. It writes
+answer.npy (samples, N, steps, features) and facts.json. Imports nothing of rstime.
 """
 
 from __future__ import annotations
@@ -9,18 +10,82 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+BATCH = 32
+EPOCHS = 10**9
+"""More than can be: time ends the training."""
 
 
-def model(name: str, steps: int, features: int, epochs: int) -> Any:
-    """Return a fresh model of PyPOTS, in sizes near those of its papers' smaller settings."""
+@dataclass
+class Budget:
+    """Time to train, as a learning rate schedule of PyPOTS, which calls it after each step.
+
+    The rate falls to a tenth after 75 % of the time and to a hundredth after 90 %, as CSDI's does by epochs (Tashiro et
+    al. 2021, appendix E). When the time is over an interrupt ends the training. PyPOTS then keeps its best whole epoch;
+    therefore the first one always goes to its end.
+
+    Attributes
+    ----------
+    seconds, batches
+        Time there is, and steps of an epoch.
+    began, steps
+        Time at the start, and steps done since.
+    """
+
+    seconds: float
+    batches: int
+    began: float = 0.0
+    steps: int = 0
+
+    def start(self) -> None:
+        """Begin to count."""
+        self.began, self.steps = time.perf_counter(), 0
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.began
+
+    def __call__(self, _: int) -> float:
+        """Return the factor of the learning rate after one more step.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When the time is over and the first epoch has ended.
+        """
+        self.steps += 1
+        share = self.spent / self.seconds
+        if share >= 1 and self.steps > self.batches:
+            raise KeyboardInterrupt
+        return 1.0 if share < 0.75 else 0.1 if share < 0.9 else 0.01
+
+    @property
+    def epochs(self) -> int:
+        """Whole epochs, those that count: the last step was in one that was broken off."""
+        return max(self.steps - 1, 0) // self.batches
+
+
+def affordable(windows: int, batch_seconds: float, seconds: float) -> int:
+    """Return of how many windows an epoch takes at most the time there is: all, or whole batches."""
+    return min(windows, max(int(seconds / batch_seconds), 1) * BATCH)
+
+
+def model(name: str, steps: int, features: int, budget: Budget, epochs: int = EPOCHS) -> Any:
+    """Return a fresh model of PyPOTS: SAITS and BRITS of 64 units, CSDI in the size of its paper."""
     from pypots import imputation
+    from pypots.optim import Adam
+    from pypots.optim.lr_scheduler import LambdaLR
 
-    shared = {"n_steps": steps, "n_features": features, "epochs": epochs, "verbose": False}
+    shared = {"n_steps": steps, "n_features": features, "batch_size": BATCH, "epochs": epochs, "verbose": False}
+    shared["optimizer"] = Adam(lr=1e-3, lr_scheduler=LambdaLR(budget))
     if name == "saits":
         sizes = {"n_layers": 2, "d_model": 64, "n_heads": 4, "d_k": 16, "d_v": 16, "d_ffn": 128}
         return imputation.SAITS(**shared, **sizes)
@@ -31,29 +96,66 @@ def model(name: str, steps: int, features: int, epochs: int) -> Any:
     return imputation.CSDI(**shared, **sizes, **embeddings)
 
 
+def train(task: dict[str, Any], parts: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Any:
+    """Return a model trained for the seconds of the task on as many windows as an epoch can have; add the facts."""
+    import torch
+
+    name, whole = task["model"], parts["train"]
+    steps, features = whole.shape[1:]
+    order = np.random.default_rng(task["seed"]).permutation(len(whole))
+
+    def sets(count: int) -> list[dict[str, NDArray[Any]]]:
+        some = {"X": whole[order[:count]]}
+        first = -(-len(parts["whole"]) * count // len(whole))
+        # PyPOTS would ask CSDI at all its 50 levels in every epoch, which takes several times the training.
+        chosen = {"X": parts["chosen"][:first], "X_ori": parts["whole"][:first]}
+        return [some] if name == "csdi" or not first else [some, chosen]
+
+    trial = Budget(float("inf"), 1)
+    tried = model(name, steps, features, trial, epochs=1)
+    for _ in range(2):  # the first one warms up
+        trial.start()
+        tried.fit(*sets(min(BATCH, len(whole))))
+        one = trial.spent
+    count = affordable(len(whole), one, task["seconds"])
+    budget = Budget(task["seconds"], -(-count // BATCH))
+    np.random.seed(task["seed"])  # noqa: NPY002
+    torch.manual_seed(task["seed"])
+    fitted = model(name, steps, features, budget)
+    cpu = time.process_time()
+    budget.start()
+    fitted.fit(*sets(count))
+    facts.update(fit_seconds=round(budget.spent, 2), fit_cpu_seconds=round(time.process_time() - cpu, 2))
+    facts.update(epochs=budget.epochs, best_epoch=fitted.best_epoch, windows=count, windows_left_out=len(whole) - count)
+    return fitted
+
+
+def impute(fitted: Any, test: NDArray[Any], name: str, samples: int) -> NDArray[Any]:
+    """Return (S, N, steps, features) answers: the model's own reconstruction of readings too, where it learns one.
+
+    CSDI learns none (what it draws at given readings is not trained): its readings come back as they are.
+    """
+    found = fitted.predict({"X": test}, **({"n_sampling_times": samples} if name == "csdi" else {}))
+    answer = np.asarray(found["imputation"], dtype=np.float64)
+    if name != "csdi":
+        answer = np.where(np.isnan(test), answer, np.asarray(found["reconstruction"]))
+    return answer.reshape(len(test), -1, *test.shape[1:]).swapaxes(0, 1)
+
+
 def main(folder: Path) -> None:
-    """Time one epoch, train for as many as fit into the minutes, and impute."""
+    """Train, impute, and say what it took."""
     import torch
 
     task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-    train, test = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("train", "test"))
-    np.random.seed(task["seed"])  # noqa: NPY002
-    torch.manual_seed(task["seed"])
-    steps, features = train.shape[1], train.shape[2]
-    trial = model(task["model"], steps, features, 1)  # imports what is slow to import
+    parts = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("train", "chosen", "whole", "test")}
+    torch.set_num_threads(task["threads"])
+    facts: dict[str, Any] = {"peer_versions": f"pypots {version('pypots')}, torch {torch.__version__}"}
+    fitted = train(task, parts, facts)
     began = time.perf_counter()
-    trial.fit({"X": train})
-    one = time.perf_counter() - began
-    epochs = max(int((60 * task["minutes"] - one) / one), 1)
-    fitted = model(task["model"], steps, features, epochs)
-    fitted.fit({"X": train})
-    trained = time.perf_counter() - began
-    options = {"n_sampling_times": task["samples"]} if task["model"] == "csdi" else {}
-    answer = np.asarray(fitted.predict({"X": test}, **options)["imputation"], dtype=np.float64)
-    answer = answer.reshape(len(test), -1, *test.shape[1:]).swapaxes(0, 1)
+    answer = impute(fitted, parts["test"], task["model"], task["samples"])
+    facts["answer_seconds"] = round(time.perf_counter() - began, 2)
     np.save(folder / "answer.npy", answer, allow_pickle=False)
-    said = {"epochs": epochs, "seconds": trained, "pypots": version("pypots"), "torch": str(torch.__version__)}
-    (folder / "answer.json").write_text(json.dumps(said), encoding="utf-8")
+    (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 if __name__ == "__main__":
