@@ -65,6 +65,7 @@ EVALUATED = {
         "tasks",
     )
 }
+PAPER = {f"evaluation.paper_{name}" for name in ("distance", "sets", "windows", "prior", "network", "methods")}
 COMMANDS = ("methods", "run", "leaderboard", "backtest")
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -137,6 +138,12 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.leaderboard": BASE | {"tables", "report", "evaluation", "evaluation.run"},
     "evaluation.backtest": MODEL | {"evaluation", "evaluation.baselines", "evaluation.classics"},
     "evaluation.pairs": BASE | {"datasets", "risk", "evaluation", "report", "plotting_risk"},
+    "evaluation.paper": BASE | {"datasets", "evaluation", "report", *PAPER},
+    "evaluation.paper_sets": BASE | {"evaluation", "evaluation.paper_windows"},
+    "evaluation.paper_windows": BASE | {"datasets"},
+    "evaluation.paper_prior": BASE,
+    "evaluation.paper_network": BASE | {"diffusion", "evaluation.paper_prior"},
+    "evaluation.paper_methods": BASE | {"diffusion", *PAPER},
     "evaluation.failures": MODEL | SHOW | {"datasets", "noisy_scores"},
     "evaluation.risk_pattern": MODEL | SHOW | {"datasets"},
     "evaluation.unknown": MODEL | SHOW | {"datasets"},
