@@ -5,10 +5,10 @@ Covariance of the clean signal between variable c at time t and variable d at ti
     k((t, c), (u, d)) = sum_q B_q[c, d] rho_q(|t - u|),     B_q = A_q A_q^T + diag(b_q)
 
 with rho_q from a short list: exponentials and Matern-3/2 of several length scales, damped cosines; and a white part
-for each variable alone. B_q is diagonal where variables are kept apart. Long scales carry the wandering of levels,
-cosines the seasons; every rho_q is Markov, so that variables kept apart have a state-space form of linear cost
-(statespace.py). The mean is linear in the covariates. All parameters maximise the likelihood of the noisy data with
-their known risks, stopped by the likelihood of held-out windows (gaussian_fit.py).
+for each variable alone. B_q is diagonal where variables are kept apart. Long scales carry the wandering of levels, one
+of a thousand windows the level itself, cosines the seasons; every rho_q is Markov, so that variables kept apart have a
+state-space form of linear cost (statespace.py). The mean is linear in the covariates. All parameters maximise the
+likelihood of the noisy data with their known risks, stopped by the likelihood of held-out windows (gaussian_fit.py).
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class GaussianModel(nn.Module):
         self.channels, self.joint = channels, joint
         rank = min(channels, 8) if rank is None else rank
         periods = [window / 2 ** (i + 0.5) for i in range(COSINES)]
-        self.exponentials = 4
+        self.exponentials = 5
         self.materns = 3
         self.cosines = len(periods)
         scales = [
-            *(window * x for x in (0.02, 0.12, 0.6, 8.0)),
+            *(window * x for x in (0.02, 0.12, 0.6, 8.0, 1000.0)),
             *(window * x for x in (0.06, 0.25, 1.5)),
             *(4 * window,) * len(periods),
         ]
@@ -156,7 +156,7 @@ class GaussianModel(nn.Module):
     @property
     def groups(self) -> Tensor:
         """(Q,) group of each component: fast, medium and slow ones, then each cosine."""
-        return torch.tensor([0, 0, 1, 2, 0, 1, 2, *(3 + i for i in range(self.cosines))])
+        return torch.tensor([0, 0, 1, 2, 2, 0, 1, 2, *(3 + i for i in range(self.cosines))])
 
     def variance(self) -> Tensor:
         """Return the prior variance of each channel, (C,)."""

@@ -10,11 +10,11 @@ import numpy as np
 from rstime.errors import ConfigError, DataError
 from rstime.gaussian_fit import GaussianConfig
 from rstime.gluonts_base import Estimator, validated
-from rstime.gluonts_data import Layout, period_offset, rows_of
+from rstime.gluonts_data import Layout, period_offset
 from rstime.gluonts_lightning import lightning_loop
 from rstime.gluonts_predictor import RiskDiffusionPredictor as RiskDiffusionPredictor
 from rstime.gluonts_risk import with_risk as with_risk
-from rstime.gluonts_scale import ItemScale, scaled, units
+from rstime.gluonts_scale import ItemScale, instances
 from rstime.model import RiskDiffusion
 from rstime.training import Trainer, TrainingConfig
 from rstime.types import Series
@@ -26,10 +26,16 @@ PATTERNS = (0.15, 0.1, 0.1, 0.65)
 """Weights of what training hides (random, block, channel, horizon): mostly the end of the window, as in a forecast."""
 
 FEW = 10
-"""With fewer entries, no epochs given and no validation data, the end of each entry is held out."""
+"""With fewer entries, and no validation data, the end of each is held out."""
 
 TOKENS = 256
 """Measurements of a window that the Gaussian model is fitted to: with fewer, noisy ones crowd out exact ones."""
+
+BLOCKS, SHORTEST = 4, 4
+"""Blocks in a horizon, within which the spread of an item is taken; stamps of a block at least."""
+
+INSTANCES = 5000
+"""Windows that are cut from long data, about."""
 
 LITTLE = 5000
 """Readings below which the network is tiny by default: a larger one learns them by heart."""
@@ -64,7 +70,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
     cardinality
         Number of categories of each static category; counted in the training data if None.
     scaling
-        Scale each item by itself, from its whole past (`rstime.gluonts_scale.ItemScale`).
+        Scale each window by what its item did before the forecast (`rstime.gluonts_scale.ItemScale`).
     batch_size
         Windows a step, as other estimators have it; 0 for a number that suits their length.
     num_batches_per_epoch
@@ -151,8 +157,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
             Entries in GluonTS's fields, read once; `with_risk` adds their risk.
         validation_data
             Entries of which the last window, context and horizon, is scored. If None every tenth entry of the training
-            data is held out. Of fewer than ten the last eighth is, where it spans a window, or where the network is
-            trained for minutes (then at least a horizon): a few epochs may use all of a short series.
+            data is held out; of fewer than ten the last eighth, or horizon if that is more, of each of four horizons.
         shuffle_buffer_length, cache_data
             As other estimators have them; windows are always drawn at random, from memory.
         ckpt_path
@@ -170,23 +175,18 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         series = _read(layout, entries)
         readings = sum(int(one.observed.sum()) for one in series)
         model = self._new("tiny" if readings < LITTLE else "small")
-        scale = ItemScale.fit(series) if self.scaling else None
-        learn = [scaled(one, *units(one, scale)) for one in series]
-        check = None
-        if validation_data is not None:
-            last = slice(-(self.context_length + self.prediction_length), None)
-            held_out = _read(layout, list(validation_data))
-            check = [rows_of(scaled(one, *units(one, scale)), last) for one in held_out]
+        block = max(self.prediction_length // BLOCKS, SHORTEST)
+        scale = ItemScale.fit(series, block) if self.scaling else None
+        held_out = None if validation_data is None else _read(layout, list(validation_data))
         options = self.trainer_kwargs
         epochs = options.get("max_epochs", 100 if self.trainer == "lightning" else None)
         steps = options.get("max_steps")
         if steps is None and epochs is not None and self.model == "diffusion":
             steps = epochs * self.num_batches_per_epoch
-        if validation_data is None and steps is None and self.model == "diffusion" and len(learn) < FEW:
-            learn, check = _hold_out(learn, self.prediction_length)
+        learn, check = self._instances(series, held_out, scale)
         model.fit(
             learn,
-            validation=check,
+            validation=check or None,
             steps=steps,
             max_minutes=options.get("max_minutes", 15.0),
             device=DEVICES.get(options.get("accelerator", "auto"), "auto"),
@@ -202,6 +202,31 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         window = self.context_length + self.prediction_length
         gaussian = GaussianConfig(tokens=TOKENS)
         return RiskDiffusion(self.model, size=self.size or size, window=window, training=training, gaussian=gaussian)
+
+    def _instances(
+        self, series: list[Series], validation: list[Series] | None, scale: ItemScale | None
+    ) -> tuple[list[Series], list[Series]]:
+        """Cut series into windows to learn from and held-out ones: (item, where it is cut)."""
+        horizon, alone = self.prediction_length, validation is None and len(series) < FEW
+        stride = max(sum(len(one.time) for one in series) // INSTANCES, 1)
+        learn: list[tuple[Series, range]] = []
+        check = [(one, range(max(len(one.time) - horizon, 1), 0, -len(one.time) - 1)) for one in validation or []]
+        for k, one in enumerate(series):
+            length = len(one.time)
+            late = max(length // 8, horizon) if alone and length >= 4 * horizon else 0
+            cuts = range(max(length - late - horizon, 1), 0, -stride)
+            held_out = validation is None and not alone and k % FEW == FEW - 1
+            (check if held_out else learn).append((one, cuts))
+            check.append((one, range(length - horizon, length - late - 1, -stride)))
+        return self._windows(learn, scale), self._windows(check, scale)
+
+    def _windows(self, parts: list[tuple[Series, range]], scale: ItemScale | None) -> list[Series]:
+        """Cut items as often as asked, but only once where less than a context comes before."""
+        found: list[Series] = []
+        for one, cuts in parts:
+            whole = [cut for cut in cuts if cut >= self.context_length]
+            found += instances(one, cuts[: len(whole) + 1], self.context_length, self.prediction_length, scale)
+        return found
 
     def _layout(self, entries: list[dict[str, Any]]) -> Layout:
         """Return what the entries hold, with targets and categories counted."""
@@ -234,12 +259,3 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
 
 def _read(layout: Layout, entries: list[dict[str, Any]]) -> list[Series]:
     return [layout.read(entry, f"{k}: {entry.get('item_id', '')}") for k, entry in enumerate(entries)]
-
-
-def _hold_out(series: list[Series], horizon: int) -> tuple[list[Series], list[Series] | None]:
-    """Cut off the end of each item: an eighth, or a horizon if that is more, but at most a quarter."""
-    cuts = [len(one.time) - max(len(one.time) // 8, min(horizon, len(one.time) // 4)) for one in series]
-    check = [rows_of(one, slice(cut, None)) for one, cut in zip(series, cuts, strict=True)]
-    if not any(one.observed.any() for one in check):
-        return series, None
-    return [rows_of(one, slice(cut)) for one, cut in zip(series, cuts, strict=True)], check

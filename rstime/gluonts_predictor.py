@@ -14,7 +14,7 @@ import numpy as np
 from rstime.errors import ModelFileError
 from rstime.gluonts_base import Predictor, SampleForecast
 from rstime.gluonts_data import Layout, rows_of
-from rstime.gluonts_scale import ItemScale, scaled, units
+from rstime.gluonts_scale import ItemScale, recent_stamps, scaled, units
 from rstime.model import RiskDiffusion
 
 CHUNK = 64
@@ -72,7 +72,8 @@ class RiskDiffusionPredictor(Predictor):  # type: ignore[misc]  # GluonTS has no
         names = [f"{first + k}: {entry.get('item_id', '')}" for k, entry in enumerate(entries)]
         horizon, targets = self.prediction_length, max(self.layout.targets, 1)
         whole = [self.layout.read(entry, name, horizon) for entry, name in zip(entries, names, strict=True)]
-        scales = [units(one, self.scale) for one in whole]
+        recent = slice(-(horizon + recent_stamps(self.context_length, horizon)), None)
+        scales = [units(rows_of(one, recent), self.scale) for one in whole]
         last = slice(-(self.context_length + horizon), None)
         asked = [scaled(rows_of(one, last), *unit) for one, unit in zip(whole, scales, strict=True)]
         answers = self.model.impute(asked, samples=samples, seed=self.seed, entries="missing")

@@ -51,15 +51,15 @@ def written_out(model: GaussianModel, tokens: Tokens, others: Tokens, b: int) ->
     """Covariances between tokens and others of window b by group of components, (P, N, M), in plain loops."""
     scale, period = model.log_scale.exp().numpy(), model.log_period.exp().numpy()
     own, loading = model.log_own.exp().numpy(), model.loading.numpy()
-    groups = [0, 0, 1, 2, 0, 1, 2, *range(3, 3 + COSINES)]
+    groups = [0, 0, 1, 2, 2, 0, 1, 2, *range(3, 3 + COSINES)]
     result = np.zeros((PARTS, tokens.time.shape[1], others.time.shape[1]))
     for i, (t, c) in enumerate(zip(tokens.time[b].tolist(), tokens.channel[b].tolist(), strict=True)):
         for j, (u, d) in enumerate(zip(others.time[b].tolist(), others.channel[b].tolist(), strict=True)):
             lag = abs(t - u)
-            rho = [math.exp(-lag / s) for s in scale[:4]]
-            rho += [(1 + math.sqrt(3) * lag / s) * math.exp(-math.sqrt(3) * lag / s) for s in scale[4:7]]
+            rho = [math.exp(-lag / s) for s in scale[:5]]
+            rho += [(1 + math.sqrt(3) * lag / s) * math.exp(-math.sqrt(3) * lag / s) for s in scale[5:8]]
             rho += [
-                math.exp(-lag / s) * math.cos(2 * math.pi * lag / p) for s, p in zip(scale[7:], period, strict=True)
+                math.exp(-lag / s) * math.cos(2 * math.pi * lag / p) for s, p in zip(scale[8:], period, strict=True)
             ]
             for q, value in enumerate(rho):
                 shared = float(loading[q, c] @ loading[q, d]) if model.joint else 0.0

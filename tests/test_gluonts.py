@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from gluonts.model.predictor import Predictor
 
 from rstime.errors import ConfigError, DataError, ModelFileError, RstimeError, RstimeWarning
 from rstime.gluonts import RiskDiffusionEstimator, RiskDiffusionPredictor, with_risk
-from rstime.gluonts_data import Layout, stamps
+from rstime.gluonts_data import Layout, rows_of, stamps
 from rstime.gluonts_risk import NAMES
-from rstime.gluonts_scale import ItemScale, scaled
+from rstime.gluonts_scale import ItemScale, instances, scaled
 from rstime.model import RiskDiffusion
 from rstime.types import Series
 
@@ -145,8 +146,8 @@ def test_little_data_gets_a_tiny_network_and_minutes_hold_the_end_out() -> None:
 
     def fit(self: RiskDiffusion, data: list[Series], **more: Any) -> RiskDiffusion:
         check = more["validation"]
-        lengths = [len(one.time) for one in data], None if check is None else [len(one.time) for one in check]
-        fits.append((self.config.size, more["steps"], *lengths))
+        counts = [Counter(len(one.time) for one in part or []) for part in (data, check)]
+        fits.append((self.config.size, more["steps"], *map(dict, counts)))
         return self
 
     with pytest.MonkeyPatch.context() as patch:
@@ -161,12 +162,26 @@ def test_little_data_gets_a_tiny_network_and_minutes_hold_the_end_out() -> None:
                 "h", 8, context_length=16, num_batches_per_epoch=5, trainer_kwargs=trainer
             )
             estimator.train(data, check)
-    assert fits == [
-        ("tiny", 10, [48, 48], None),
-        ("tiny", None, [40, 40], [8, 8]),
-        ("tiny", None, [48, 48], [24, 24]),
-        ("small", None, [788] * 6, [112] * 6),
+    assert fits == [  # windows of 24, one of each item with a shorter past; 8 stamps of 48 held out, 112 of 900
+        ("tiny", 10, {24: 34, 23: 2}, {24: 2}),
+        ("tiny", None, {24: 34, 23: 2}, {24: 2}),
+        ("tiny", None, {24: 50, 23: 2}, {24: 2}),
+        ("small", None, {24: 6 * 765, 23: 6}, {24: 6 * 105}),
     ]
+
+
+def test_windows_are_scaled_by_what_came_before_their_forecast() -> None:
+    rng = np.random.default_rng(0)
+    value, risk = rng.normal(size=(60, 1)).cumsum(0), np.full((60, 1), 0.1)
+    series = Series("x", np.arange(60.0), ("y",), value, risk)
+    scale = ItemScale.fit([series], 4)
+    one = instances(series, [40], 10, 5, scale)[0]
+    location, spread = scale.of(rows_of(series, slice(10, 40)))  # two windows of 15
+    assert one.item_id == "x@40"
+    np.testing.assert_allclose(one.value, (value[30:45] - location) / spread)
+    np.testing.assert_allclose(one.risk, risk[30:45] / spread)
+    value[40:] += 1000
+    np.testing.assert_allclose(instances(series, [40], 10, 5, scale)[0].value[:10], one.value[:10])
 
 
 def test_lightning_trains_with_its_own_callbacks_what_our_trainer_trains() -> None:
@@ -413,7 +428,7 @@ def test_item_scale_takes_noise_off_and_borrows_where_readings_are_few() -> None
         return Series("x", np.arange(float(length)), ("y",), value[:, None], np.full((length, 1), risk))
 
     levels = 10.0 ** np.arange(-2, 4)
-    scale = ItemScale.fit([series(level, 0.2 * level, 200) for level in levels])
+    scale = ItemScale.fit([series(level, 0.2 * level, 200) for level in levels], 50)
     assert scale.relative.tolist() == [1.0]
     assert scale.scale[0] == pytest.approx(0.2, rel=0.15)
     location, spread = scale.of(series(1000, 200, 3000, risk=300))
@@ -427,7 +442,7 @@ def test_item_scale_takes_noise_off_and_borrows_where_readings_are_few() -> None
     assert spread[0] > 0.9 * np.std(levels)
     one = series(1000, 200, 20, risk=300)
     np.testing.assert_allclose(scaled(one, *scale.of(one)).risk, 300 / scale.of(one)[1][0])
-    alike = ItemScale.fit([series(level, 2.0, 200) for level in (-1.0, 0.5, 0.1, 2.0)])
+    alike = ItemScale.fit([series(level, 2.0, 200) for level in (-1.0, 0.5, 0.1, 2.0)], 50)
     assert alike.relative.tolist() == [0.0]
     assert ItemScale.from_dict(alike.to_dict()).to_dict() == alike.to_dict()
 

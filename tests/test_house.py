@@ -113,7 +113,7 @@ ALLOWED: dict[str, set[str]] = {
     # faces
     "gluonts_risk": BASE,
     "gluonts_data": BASE | {"gluonts_risk"},
-    "gluonts_scale": BASE | {"scaling"},
+    "gluonts_scale": BASE | {"scaling", "gluonts_data"},
     "gluonts_base": BASE,
     "gluonts_lightning": {"errors", "examples", "training"},
     "gluonts_predictor": MODEL | GLUONTS,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rstime.errors import ConfigError, DataError, ModelFileError
-from rstime.scaling import Scaler, Transform
+from rstime.scaling import Scaler, Transform, within_blocks
 from rstime.types import Series
 
 
@@ -203,6 +203,23 @@ def test_covariates_are_scaled_and_static_numbers_not_known_become_the_mean() ->
 def test_nothing_to_fit_is_refused() -> None:
     with pytest.raises(DataError, match="no item"):
         Scaler.fit([])
+
+
+@pytest.mark.parametrize(("risk", "share"), [(0.0, 1.0), (2.0, 0.5), (0.8, 1.0)])
+def test_spread_within_blocks_of_a_walk_is_that_of_its_steps_whatever_the_noise(risk: float, share: float) -> None:
+    """n values of a walk with steps of variance 1 vary by (n + 1) / 6 around their mean."""
+    rng = np.random.default_rng(0)
+    walk = 1000 + rng.standard_normal(40_000).cumsum()
+    r = np.where(rng.random(walk.shape) < share, risk, 0.0)
+    y, block = walk + r * rng.standard_normal(walk.shape), np.arange(40_000) // 8
+    assert within_blocks(y, r, block) == pytest.approx((9 / 6) ** 0.5, rel=0.03)
+    kept = rng.random(walk.shape) < 0.5
+    assert within_blocks(y[kept], r[kept], block[kept]) == pytest.approx((9 / 6) ** 0.5, rel=0.04)
+
+
+def test_spread_within_blocks_of_lone_values_is_unknown() -> None:
+    assert within_blocks(np.arange(5.0), np.zeros(5), np.arange(5)) == 0.0
+    assert within_blocks(np.ones(6), np.zeros(6), np.arange(6) // 2) == 0.0
 
 
 def test_a_scaler_survives_json() -> None:
