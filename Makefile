@@ -14,7 +14,8 @@ TORCH_INDEX ?=
 BENCH ?= etth1-noisy etth1-clean physionet-noisy gaussian mixture support covariate speed
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP := $(BIN)/python $(PIP_INSTALL)
 TORCH_FLAGS := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
@@ -67,12 +68,15 @@ bench: install-dev
 
 peers: .venv-peers/.installed
 
-.venv-peers/.installed:
-	@echo "== peers: PyPOTS in .venv-peers"
+.venv-peers/.installed: constraints.txt
+	@echo "== peers: PyPOTS in .venv-peers, with $(PYTHON)"
 	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet $(TORCH_FLAGS) torch
-	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet "pypots>=1.0,<2"
+	@.venv-peers/bin/python $(PIP_INSTALL) $(TORCH_FLAGS) torch
+	@.venv-peers/bin/python $(PIP_INSTALL) pypots==1.5
+	@.venv-peers/bin/python -c 'from pypots.imputation import BRITS, CSDI, SAITS' > .venv-peers/import.log 2>&1 || \
+		{ tail -n 3 .venv-peers/import.log; exit 1; }
 	@touch $@
+	@echo "== peers: done; rstime evaluate finds it in this folder, or by RSTIME_PEERS=$(CURDIR)/.venv-peers/bin/python"
 
 clean:
 	rm -rf $(VENV) .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
