@@ -14,10 +14,21 @@ from rstime.evaluation.tally import difference
 from rstime.report import text_table
 from rstime.tables import replacing, write
 
-SHOWN = ("mase", "mae", "coverage90", "denoise_wql", "denoise_coverage90")
+SHOWN = (
+    "mase",
+    "mae",
+    "coverage90",
+    "width90",
+    "wql_adjusted",
+    "coverage90_adjusted",
+    "width90_adjusted",
+    "denoise_wql",
+    "denoise_coverage90",
+    "denoise_coverage90_adjusted",
+)
 """Metrics beside the one that ranks, where a protocol has them."""
 
-PLACES = {"sd": 5, "behind": 5, "low": 5, "high": 5, "minutes": 1, "seconds": 0, "denoise_wql": 5}
+PLACES = {"sd": 5, "behind": 5, "low": 5, "high": 5, "minutes": 1, "seconds": 0, "wql_adjusted": 5, "denoise_wql": 5}
 """Digits after the point; others have 3."""
 
 

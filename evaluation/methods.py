@@ -35,11 +35,14 @@ class Method:
         Treatment of noise -> what answers a task that is already treated so (`rstime.evaluation.treatments`).
     trained
         Whether it trains for the minutes of the settings; others take the time they take.
+    adjusted
+        Whether it is scored with adjusted bands, too (`rstime.evaluation.adjusting`): asked twice, it is fitted once.
     """
 
     tasks: tuple[str, ...]
     answers: Mapping[str, Answer]
     trained: bool = False
+    adjusted: bool = False
 
     @property
     def clean(self) -> Answer:
@@ -110,8 +113,9 @@ def _both(answer: Answer) -> dict[str, Answer]:
     return dict.fromkeys(("keep", "drop"), answer)
 
 
-def _three(answer: Answer) -> dict[str, Answer]:
-    return dict.fromkeys(("known", "keep", "drop"), answer)
+def _ours(model: str) -> Method:
+    found = dict.fromkeys(("known", "keep", "drop"), partial(ours, model=model))
+    return Method(("forecast", "impute"), found, trained=True, adjusted=True)
 
 
 def _network(name: str, covariate: bool = False) -> Method:
@@ -128,8 +132,8 @@ def _peer(name: str) -> Method:
 
 
 METHODS: Mapping[str, Method] = {
-    "diffusion": Method(("forecast", "impute"), _three(partial(ours, model="diffusion")), trained=True),
-    "gaussian": Method(("forecast", "impute"), _three(partial(ours, model="gaussian")), trained=True),
+    "diffusion": _ours("diffusion"),
+    "gaussian": _ours("gaussian"),
     "local-level": Method(
         ("forecast", "impute"), {"known": local_level, "keep": local_level_unknown, "drop": local_level}
     ),

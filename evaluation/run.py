@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 
 from rstime.errors import ConfigError, DataError
+from rstime.evaluation.adjusting import adjustment
 from rstime.evaluation.baselines import Settings
 from rstime.evaluation.methods import METHODS
+from rstime.evaluation.protocol import Task
 from rstime.evaluation.spec import Protocol
 from rstime.evaluation.tally import Tally, tally
 from rstime.evaluation.tasks import build
@@ -37,8 +39,9 @@ class Result:
     ----------
     facts
         protocol, digest, method, treatment, seed, items, samples, minutes (budget of training, NaN for none), seconds
-        (with those of a fit that an earlier run made), command, versions; of ours fit_seconds and earlier_seconds
-        (`rstime.evaluation.fitted`) and steps (of the network).
+        (of fit and answers, also where an earlier run made the fit), factor (mean over variables of
+        `rstime.adjustment`, NaN for none), command, versions; of ours fit_seconds, earlier_seconds
+        (`rstime.evaluation.fitted`) and steps (of the network); of PyPOTS's what `rstime.evaluation.peers` tells.
     tally
         Sums of every item.
     """
@@ -58,7 +61,7 @@ class Result:
     def to_json(self) -> str:
         """Return facts and sums as JSON."""
         sums = {kind: part.tolist() for kind, part in self.tally.sums.items()}
-        return json.dumps({"facts": self.facts, "sums": sums}) + "\n"
+        return json.dumps({"facts": self.facts, "sums": sums, "blocks": self.tally.blocks}) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Result:
@@ -71,7 +74,8 @@ class Result:
         """
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            result = cls(found["facts"], Tally({kind: np.array(part) for kind, part in found["sums"].items()}))
+            sums = {kind: np.array(part) for kind, part in found["sums"].items()}
+            result = cls(found["facts"], Tally(sums, tuple(found.get("blocks", ()))))
             result.rows()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError("run", f"{path} cannot be read ({error})", "Delete it: it is then run again.") from error
@@ -157,33 +161,43 @@ def evaluate(
             if not path.is_file():
                 task = build(protocol, seed, root) if task is None else task
                 _say(quiet, f"{protocol.name}, seed {seed}: {method}, {treatment} ...")
-                settings = Settings(seed=seed, minutes=minutes, samples=protocol.samples, models=out / MODELS)
-                began = time.perf_counter()
                 shown = treat(task, treatment)
-                answer = METHODS[method].clean if treatment == "clean" else METHODS[method].answers[treatment]
-                tallied = tally(task, answer(shown, settings))
-                seconds = time.perf_counter() - began + settings.facts.get("earlier_seconds", 0.0)
-                facts = {
-                    "protocol": protocol.name,
-                    "digest": protocol.digest,
-                    "method": method,
-                    "treatment": treatment,
-                    "seed": seed,
-                    "items": len(task.test),
-                    "samples": protocol.samples,
-                    "minutes": minutes if METHODS[method].trained else float("nan"),
-                    "seconds": round(seconds, 2),
-                    "command": command,
-                    "versions": versions(),
-                    **settings.facts,
-                }
+                fresh = _run(protocol, task, shown, method, treatment, seed, minutes, out)
+                fresh.facts.update(command=command, versions=versions())
                 with replacing(path) as (draft,):
-                    draft.write_text(Result(facts, tallied).to_json(), encoding="utf-8")
+                    draft.write_text(fresh.to_json(), encoding="utf-8")
                 tabulate(out)
-                _say(quiet, f"    {_main(tallied)} in {facts['seconds']:.0f} s")
+                _say(quiet, f"    {_main(fresh.tally)} in {fresh.facts['seconds']:.0f} s")
             found.append(_checked(Result.read(path), path, protocol, minutes))
     tabulate(out)
     return found
+
+
+def _run(
+    protocol: Protocol, task: Task, shown: Task, method: str, treatment: str, seed: int, minutes: float, out: Path
+) -> Result:
+    """Ask a method, with the bands it has and with adjusted ones; of ours the model is fitted once, in `out`."""
+    made = METHODS[method]
+    answer = made.clean if treatment == "clean" else made.answers[treatment]
+    settings = Settings(seed=seed, minutes=minutes, samples=protocol.samples, models=out / MODELS)
+    adjust = adjustment(shown, settings, answer) if made.adjusted else None
+    began = time.perf_counter()
+    tallied = tally(task, answer(shown, settings), adjust=adjust)
+    seconds = time.perf_counter() - began + settings.facts.pop("earlier_seconds", 0.0)
+    facts = {
+        "protocol": protocol.name,
+        "digest": protocol.digest,
+        "method": method,
+        "treatment": treatment,
+        "seed": seed,
+        "items": len(task.test),
+        "samples": protocol.samples,
+        "minutes": minutes if made.trained else float("nan"),
+        "seconds": round(seconds, 2),
+        "factor": float("nan") if adjust is None else round(float(adjust.factor.mean()), 4),
+        **settings.facts,
+    }
+    return Result(facts, tallied)
 
 
 def read_runs(out: Path) -> list[Result]:

@@ -41,12 +41,14 @@ FITTING = {
     "support",
     "future",
     "config",
+    "likelihood",
     "progress",
     "fitting",
     "risk",
     "noise_fit",
     "noise_likelihood",
     "risk_rule",
+    "noise_rule",
 }
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
 SHOW = {"plotting", "report"}
@@ -61,6 +63,7 @@ EVALUATED = {
         "forecasters",
         "peers",
         "fitted",
+        "adjusting",
         "methods",
         "tasks",
     )
@@ -72,6 +75,7 @@ ALLOWED: dict[str, set[str]] = {
     "types": {"errors"},
     "scores": BASE,
     "noisy_scores": BASE | {"scores"},
+    "adjustment": BASE | {"noisy_scores"},
     # tables to Series and back: the only modules that know column names
     "axis": BASE,
     "cells": BASE | {"axis"},
@@ -96,15 +100,17 @@ ALLOWED: dict[str, set[str]] = {
     "noise_likelihood": BASE | PRIOR | {"diffusion", "moments", "risk"},
     "noise_fit": BASE | {"axis", "noise_likelihood", "risk"},
     "risk_rule": BASE | FRAMES | {"axis", "noise_fit", "risk"},
+    "noise_rule": BASE | {"risk"},
     "gaussian_fit": BASE | PRIOR | {"diffusion", "moments"},
     "network": BASE | {"tokens", "lines", "belief", "gaussian"},
     "denoiser": BASE | {"tokens", "diffusion", "gaussian", "network"},
     "posterior": BASE | {"tokens", "diffusion", "gaussian", "denoiser"},
     # fitting and asking
     "storage": {"errors"},
-    "examples": BASE | WINDOWS | TENSORS,
+    "examples": BASE | WINDOWS | TENSORS | {"noise_rule", "risk"},
     "training": BASE | WINDOWS | TENSORS | {"examples", "storage", "scores"},
     "inference": BASE | WINDOWS | TENSORS,
+    "likelihood": BASE | WINDOWS | TENSORS,
     "config": {"errors", "network"},
     "progress": {"training"},
     "fitting": BASE | WINDOWS | TENSORS | FITTING,
@@ -122,6 +128,8 @@ ALLOWED: dict[str, set[str]] = {
     "plotting": MODEL,
     "plotting_risk": {"errors", "plotting", "risk"},
     "report": MODEL | {"plotting"},
+    "audit": MODEL | {"report"},
+    "plotting_audit": BASE | {"plotting", "audit"},
     "datasets": BASE | {"frame", "risk", "risk.sensors"},
     "evaluation": BASE | {"scores", "noisy_scores", "datasets"},
     "evaluation.baselines": MODEL | {"datasets", "evaluation"},
@@ -132,6 +140,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.gluonts_entries": BASE | {"evaluation", "evaluation.classics"},
     "evaluation.forecasters": BASE | {"evaluation", *EVALUATED},
     "evaluation.peers": BASE | {"evaluation", "evaluation.baselines"},
+    "evaluation.adjusting": BASE | {"adjustment", "evaluation", "evaluation.baselines"},
     "evaluation.fitted": BASE | {"evaluation", "evaluation.baselines"},
     "evaluation.methods": MODEL | {"gluonts", "evaluation", *EVALUATED},
     "evaluation.run": BASE | {"tables", "evaluation", *EVALUATED},
@@ -149,6 +158,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.unknown": MODEL | SHOW | {"datasets"},
     "evaluation.real_sensors": BASE | {"datasets", "risk"},
     "evaluation.real_pairs": MODEL | SHOW | {"noisy_scores", "evaluation", "evaluation.real_sensors"},
+    "evaluation.audited": MODEL | {"audit", "plotting_audit", "datasets"},
     "evaluation.overhead": MODEL | {"evaluation"},
     "evaluation.speed": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines"},
     "evaluation.core": BASE | {"scores", "datasets", "evaluation", "evaluation.baselines", "evaluation.speed"},
@@ -159,7 +169,8 @@ ALLOWED: dict[str, set[str]] = {
     "cli_convert": BASE | {"tables", "readers", "risk.sensors"},
     "cli_data": BASE | {"report", "datasets", "cli_convert"},
     "cli_evaluate": BASE | FRAMES | {"report", "tables", "evaluation"} | {f"evaluation.{name}" for name in COMMANDS},
-    "cli": MODEL | SHOW | {"tables", "options", "demo", "cli_data", "cli_evaluate"},
+    "cli_audit": MODEL | {"tables", "audit", "plotting_audit"},
+    "cli": MODEL | SHOW | {"tables", "options", "demo", "cli_audit", "cli_data", "cli_evaluate"},
 }
 EDGES = (
     FRAMES
@@ -178,7 +189,7 @@ EDGES = (
         "evaluation",
     }
 )
-EDGES |= {"risk_rule", "risk.sensors", "readers", "cli_convert", "gluonts_data"}
+EDGES |= {"audit", "risk_rule", "risk.sensors", "readers", "cli_convert", "gluonts_data"}
 NO_FRAMES = {name for name in ALLOWED if not {name, name.split(".")[0]} & EDGES}
 
 

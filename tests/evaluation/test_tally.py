@@ -1,6 +1,7 @@
 """Scores item by item: equal to those of the whole, and paired intervals that hold what they say."""
 
 import doctest
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from rstime import scores
 from rstime.errors import DataError
 from rstime.evaluation import tally as module
 from rstime.evaluation.protocol import Task
-from rstime.evaluation.tally import NINE, SUMS, Tally, difference, tally
+from rstime.evaluation.tally import NINE, SUMS, Tally, blocks, difference, tally
 from rstime.types import Posterior, Series
 
 
@@ -77,12 +78,12 @@ def test_answers_that_are_not_finite_or_too_few_are_refused():
         tally(task, answers(task)[:-1])
 
 
-def made(error, size=None):
+def made(error, size=None, blocks=()):
     sums = np.zeros((len(error), len(SUMS)))
     sums[:, SUMS.index("loss")] = error
     sums[:, SUMS.index("size")] = 1.0 if size is None else size
     sums[:, SUMS.index("count")] = 1
-    return Tally({"hidden": sums})
+    return Tally({"hidden": sums}, blocks)
 
 
 def test_the_interval_of_a_mean_is_its_standard_error_and_pairing_takes_off_what_both_share():
@@ -92,6 +93,27 @@ def test_the_interval_of_a_mean_is_its_standard_error_and_pairing_takes_off_what
     assert middle == pytest.approx(own.mean(), abs=1e-9)
     assert (high - low) / 2 == pytest.approx(1.96 * own.std() / 20, rel=0.06)
     assert (low + high) / 2 == pytest.approx(own.mean(), abs=0.01)
+
+
+def test_items_of_a_block_are_drawn_together_so_that_copies_tell_nothing_new():
+    own = np.random.default_rng(3).normal(size=100)
+    copies, one = np.repeat(own, 4), np.zeros(400)
+    names = tuple(np.repeat(np.arange(100), 4).tolist())
+    _, low, high = difference([made(copies, blocks=names)], [made(one, blocks=names)], draws=4000)["wql"]
+    assert (high - low) / 2 == pytest.approx(1.96 * own.std() / 10, rel=0.06)
+    _, narrow, wide = difference([made(copies)], [made(one)], draws=4000)["wql"]
+    assert (wide - narrow) / 2 == pytest.approx(1.96 * own.std() / 20, rel=0.06)
+    (alone,) = {difference([made(own)], [made(np.zeros(100))], draws=4000)["wql"]}
+    assert alone == pytest.approx(difference([made(copies, blocks=names)], [made(one)], draws=4000)["wql"])
+
+
+def test_windows_of_a_series_are_a_block_and_those_of_a_single_series_blocks_in_time():
+    task = question(items=4)
+    named = [replace(item, item_id=name) for item, name in zip(task.test, ("a@0", "b@0", "a@1", "b@1"), strict=True)]
+    assert tally(replace(task, test=named), answers(task)).blocks == (0, 1, 0, 1)
+    assert tally(task, answers(task)).blocks == (0, 1, 2, 3)
+    single = blocks([f"etth1@{start}" for start in range(11520, 14400, 120)])
+    assert single == tuple(np.repeat(np.arange(8), 3).tolist())
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
