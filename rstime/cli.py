@@ -1,4 +1,4 @@
-"""Command line: fit, impute, forecast, backtest, demo, data, evaluate, leaderboard; heavy imports inside functions."""
+"""Command line: one function a command; heavy imports inside functions."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it worked, 2 for bad input, settings or files, 130 if it was interrupted."""
-    commands = {
-        command.__name__: command for command in (demo, data, fit, impute, forecast, backtest, evaluate, leaderboard)
-    }
+    all_of_them = (demo, data, fit, impute, forecast, audit, backtest, evaluate, leaderboard)
+    commands = {command.__name__: command for command in all_of_them}
     options = parser(commands).parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", RstimeWarning)
@@ -124,6 +123,18 @@ def forecast(options: argparse.Namespace) -> None:
     from rstime.answers import future_rows
 
     _write(options, future_rows(posteriors, columns, options.quantiles), posteriors, columns)
+
+
+def audit(options: argparse.Namespace) -> None:
+    """Compare windows that a model generates with those of TABLE, which it learned from, and of held-out items."""
+    from rstime import cli_audit
+
+    cli_audit.check(options)
+    model = _load(options)
+    train = _series(options, model.grid, model.risk)[1]
+    options.table = options.holdout
+    holdout = _series(options, model.grid, model.risk)[1]
+    print(cli_audit.run(options, model, train, holdout), end="")
 
 
 def demo(options: argparse.Namespace) -> None:

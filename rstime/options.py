@@ -37,6 +37,8 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
             _add_fit(command)
         elif name == "backtest":
             _add_backtest(command)
+        elif name == "audit":
+            _add_audit(command)
         else:
             _add_answers(command, name)
         _add_common(command)
@@ -126,6 +128,19 @@ def _add_backtest(command: argparse.ArgumentParser) -> None:
     add("--max-minutes", type=minutes, default=15.0, metavar="MINUTES", help="time limit of training (default: 15)")
     add("--samples", type=int, default=100, metavar="N", help="samples of each forecast (default: 100)")
     add("--out", type=Path, metavar="RESULT", help=".csv or .parquet to write the scores to")
+
+
+def _add_audit(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    text = "items of the same kind that the model did not see, columns as in TABLE"
+    add("--holdout", type=Path, required=True, metavar="TABLE", help=text)
+    text = "weight of fidelity, utility, privacy or robustness in the trust index; may be repeated (default: 1 each)"
+    add("--weight", dest="weights", action="append", default=[], type=weight, metavar="GROUP=WEIGHT", help=text)
+    text = "random halves of the items on which all is scored (default: 10)"
+    add("--halves", type=int, default=10, metavar="N", help=text)
+    add("--most", type=int, default=400, metavar="N", help="windows of each kind, at most (default: 400)")
+    add("--out", type=Path, metavar="RESULT", help=".csv or .parquet to write the scores to")
+    add("--picture", type=Path, metavar="FILE.png", help="picture of the levels to write")
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
@@ -230,6 +245,14 @@ def pair(text: str) -> tuple[str, str]:
     if not signal or not channel:
         raise argparse.ArgumentTypeError(f"{text} is not of the form SIGNAL=CHANNEL")
     return signal, channel
+
+
+def weight(text: str) -> tuple[str, float]:
+    """Read GROUP=WEIGHT."""
+    group, found, number = text.partition("=")
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text} is not of the form GROUP=WEIGHT")
+    return group, _number(number)
 
 
 def _number(text: str) -> float:

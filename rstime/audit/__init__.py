@@ -1,0 +1,1 @@
+"""Whether generated windows may stand for real ones: fidelity, utility, privacy, robustness, one weighted index."""
