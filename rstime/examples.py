@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from rstime.denoiser import Denoiser
 from rstime.diffusion.levels import draw_levels
 from rstime.diffusion.loss import perturb, risk_sensitive_loss, teaches
 from rstime.gaussian import Belief
+from rstime.noise_rule import meet
+from rstime.risk.families import Family
 from rstime.tokens import Tokens, pack
 from rstime.types import Batch
 from rstime.windows import draw_hidden
@@ -51,7 +53,12 @@ class Example:
 
 
 def make_example(
-    denoiser: Denoiser, batch: Batch, generator: torch.Generator, isolated: float, patterns: Sequence[float]
+    denoiser: Denoiser,
+    batch: Batch,
+    generator: torch.Generator,
+    isolated: float,
+    patterns: Sequence[float],
+    families: Sequence[Family] = (),
 ) -> Example:
     """Hide entries, draw levels, perturb, and ask the prior: everything of a step that has no gradient.
 
@@ -67,11 +74,15 @@ def make_example(
         Probability that hidden entries do not see each other.
     patterns
         Weights of the mask patterns random, block, channel, horizon.
+    families
+        Of the noise, one a channel; none where all is Gaussian.
     """
     observed = torch.isfinite(batch.risk)
     hidden = draw_hidden(observed, batch.time, generator, weights=patterns)
     apart = bool(torch.rand((), generator=generator) < isolated)
     tau, _ = draw_levels(batch.risk, hidden, generator, apart)
+    met, tau = meet(families, batch.risk, tau)
+    batch = replace(batch, risk=met)
     noise = torch.randn(tau.shape, generator=generator)
     batch, device = batch.to(denoiser.device), denoiser.device
     observed, hidden, tau, noise = (x.to(device) for x in (observed, hidden, tau, noise))

@@ -20,6 +20,7 @@ from rstime.errors import ConfigError
 from rstime.examples import Example, make_example
 from rstime.gaussian_fit import GaussianConfig, fit_gaussian
 from rstime.progress import Bar
+from rstime.risk.families import Family
 from rstime.training import Run, Trainer, TrainingConfig
 from rstime.types import Batch
 from rstime.windows import Item, Windows
@@ -66,6 +67,8 @@ class Fitting:
         Of everything random; whether to show progress.
     loop
         (trainer, steps, minutes) -> run: what trains the network.
+    families
+        Of the noise, one a channel; none where all is Gaussian.
     """
 
     model: ModelConfig
@@ -76,6 +79,7 @@ class Fitting:
     seed: int
     progress: bool
     loop: Callable[[Trainer, int | None, float], Run] = Trainer.train
+    families: tuple[Family, ...] = ()
 
     def fit(
         self, learn: Sequence[Item], check: Sequence[Item], axis: Axis, device: torch.device, checkpoint: Path | None
@@ -135,12 +139,12 @@ class Fitting:
 
         def example(batch: Batch, stream: int, step: int, isolated: float) -> Example:
             generator = torch.Generator().manual_seed(self.mixed(stream, step))
-            return make_example(denoiser, batch, generator, isolated, config.patterns)
+            return make_example(denoiser, batch, generator, isolated, config.patterns, self.families)
 
         mode = [i % 2 if 0 < config.isolated < 1 else config.isolated for i in range(config.validation_batches)]
         validation = [example(check(i), 6, i, apart) for i, apart in enumerate(mode)]
         bar = Bar("network", self.progress)
-        name = hashlib.sha256(repr((self.model, config, self.seed, prior)).encode())
+        name = hashlib.sha256(repr((self.model, config, self.seed, prior, *self.families)).encode())
         for item in (*windows.items, *held.items):
             for array in (item.key, item.value, item.risk, item.covariates):
                 name.update(array.tobytes())

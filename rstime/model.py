@@ -26,8 +26,10 @@ from rstime.frame import Columns, from_long
 from rstime.future import extend
 from rstime.gaussian_fit import GaussianConfig
 from rstime.inference import mean_items, sample_items
+from rstime.noise_rule import NoiseRule, safe_levels
 from rstime.posterior import SamplerConfig, exit_level
 from rstime.progress import Bar
+from rstime.risk.families import Family
 from rstime.risk_rule import RiskRule
 from rstime.scaling import Scaler
 from rstime.storage import read_config, read_tensors, write_folder
@@ -89,7 +91,7 @@ class RiskDiffusion:
         self._floor: Tensor = torch.zeros(0)
         self._counts: list[int] = []
         self._prior: dict[str, Any] = {}
-        self.risk = RiskRule()
+        self.risk, self.noise = RiskRule(), NoiseRule()
 
     # ---- fitting -------------------------------------------------------------------------------------------------
 
@@ -98,6 +100,7 @@ class RiskDiffusion:
         data: pd.DataFrame | Sequence[Series],
         *,
         risk: str = "known",
+        noise: Mapping[str, str | Family] | None = None,
         validation: pd.DataFrame | Sequence[Series] | None = None,
         steps: int | None = None,
         max_minutes: float = 15.0,
@@ -123,6 +126,11 @@ class RiskDiffusion:
             "known": sd as given. "scale": sd times one factor a variable, learned first by the Gaussian model's
             likelihood (`risk_table`). "estimate": one sd a variable, learned; the table needs no sd. A warning names
             variables whose noise the data do not tell from their signal.
+        noise
+            Variable -> family of its noise, where that is not Gaussian: a name of `rstime.risk.families.FAMILIES` or a
+            family. The network then learns from such readings what the family allows, from a safe level on; in answers
+            and in the Gaussian model a reading counts as Gaussian noise of its risk. Of "cauchy" noise the risk given
+            is half the width at half height, and outlying readings are taken for missing (`rstime.noise_rule`).
         validation
             Held-out data of the same kind, noisy too; part of `data` if None (see `rstime.fitting.split`).
         steps, max_minutes
@@ -162,16 +170,21 @@ class RiskDiffusion:
         series = self._read(data, static, known, columns, rule, fitting=True)
         rule = self._learn_risk(rule, series, seed, progress)
         series = series if rule.estimate is None else [rule.estimate.apply(one) for one in series]
+        families = NoiseRule.learn(noise or {}, series, self.transforms)
+        series = families.apply(series)
         held_out = None if validation is None else self._read(validation, static, known, columns, rule)
         scaler, axis = Scaler.fit(series, self.transforms), Axis.fit(series, self.config.grid)
         items = _items(series, scaler, axis)
-        learn, check = split(items, self.config.window) if held_out is None else (items, _items(held_out, scaler, axis))
+        check = None if held_out is None else _items(families.apply(held_out), scaler, axis)
+        learn, check = split(items, self.config.window) if check is None else (items, check)
+        channels = families.families(scaler.variables)
         until = began + 60 * max_minutes
-        fitting = Fitting(self.config, self.training, self.gaussian, steps, until, seed, progress, loop)
+        fitting = Fitting(self.config, self.training, self.gaussian, steps, until, seed, progress, loop, channels)
         place = None if checkpoint is None else Path(checkpoint)
         self._denoiser, self._prior, self.run = fitting.fit(learn, check, axis, find_device(device), place)
-        self.columns, self._scaler, self._axis, self.risk = columns, scaler, axis, rule
-        self._floor, self._counts = smallest_risks(items, len(self.variables))
+        self.columns, self._scaler, self._axis, self.risk, self.noise = columns, scaler, axis, rule, families
+        smallest, self._counts = smallest_risks(items, len(self.variables))
+        self._floor = safe_levels(channels, smallest)
         if self._denoiser.network is None and self.config.model == "diffusion":
             text = f"the network did not beat the Gaussian model on held-out data in {self.run.steps} steps"
             warnings.warn(f"{text}: the Gaussian model answers alone", RstimeWarning, stacklevel=2)
@@ -367,8 +380,9 @@ class RiskDiffusion:
     def support(self) -> pd.DataFrame:
         """Per variable: measurements, and the smallest risk that enough of them have (in its units, and in sd).
 
-        Units are those of the transformed variable. Sampling below that level would extrapolate; with a network it
-        exits at `exit_level`, in sd, the same for all variables. The Gaussian model alone has no such limit.
+        Of noise that is not Gaussian it is the level from which that risk teaches. Units are those of the transformed
+        variable. Sampling below that level would extrapolate; with a network it exits at `exit_level`, in sd, the same
+        for all variables. The Gaussian model alone has no such limit.
         """
         scaler = self._fitted()[0]
         smallest = self._floor.numpy()
@@ -398,7 +412,8 @@ class RiskDiffusion:
         scaler, axis, denoiser = self._fitted()
         other = RiskDiffusion(**{**asdict(self.config), "model": "gaussian"}, transforms=self.transforms)
         other.columns, other._scaler, other._axis = self.columns, scaler, axis
-        other._floor, other._counts, other._prior, other.risk = self._floor, self._counts, self._prior, self.risk
+        other._floor, other._counts, other._prior = self._floor, self._counts, self._prior
+        other.risk, other.noise = self.risk, self.noise
         other._denoiser = Denoiser(denoiser.prior, None)
         return other
 
@@ -415,6 +430,7 @@ class RiskDiffusion:
         return (
             (self.config, self.transforms, axis) == (other.config, other.transforms, axis_)
             and scaler.to_dict() == scaler_.to_dict()
+            and self.noise == other.noise
             and weights.keys() == weights_.keys()
             and all(torch.equal(value.cpu(), weights_[name].cpu()) for name, value in weights.items())
         )
@@ -446,6 +462,7 @@ class RiskDiffusion:
             "axis": axis.to_dict(),
             "prior": self._prior,
             "risk": self.risk.to_dict(),
+            "noise": self.noise.to_dict(),
             "support": {"smallest_risk": self._floor.tolist(), "measurements": self._counts},
             "network": denoiser.network is not None,
             "training": asdict(self.training),
@@ -480,6 +497,7 @@ class RiskDiffusion:
             model.columns = Columns(**config["columns"])
             model._prior = config["prior"]
             model.risk = RiskRule.from_dict(config["risk"])
+            model.noise = NoiseRule.from_dict(config.get("noise", {}))
             model._floor = read_support(config["support"]["smallest_risk"], len(model.variables))
             model._counts = list(config["support"]["measurements"])
             model.run = Run(**config["run"])
@@ -520,7 +538,7 @@ class RiskDiffusion:
         self, data: pd.DataFrame | Sequence[Series], static: pd.DataFrame | None, known: pd.DataFrame | None
     ) -> list[Series]:
         """Read data to be answered, and warn of items that can only be answered by the prior (tables warn as read)."""
-        series = self._read(data, static, known)
+        series = self.noise.apply(self._read(data, static, known))
         empty = [repr(one.item_id) for one in series if not one.observed.any()]
         if empty and not isinstance(data, pd.DataFrame):
             problem = f"items without observation: {', '.join(empty[:5])}; their answer is the prior"
