@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from rstime.cells import Cells, Clock, Columns, localized, sd_column
 from rstime.errors import ConfigError, DataError
@@ -123,6 +124,30 @@ def joint_samples(posteriors: Sequence[Posterior], columns: Columns | None = Non
         table = _keys(one.series, np.tile(row, count), np.tile(column, count), columns)
         table["sample"] = np.repeat(np.arange(count), len(row))
         table[columns.value] = one.samples[:, row, column].ravel()
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def anomaly_frame(series: Sequence[Series], scores: Sequence[Floats], columns: Columns | None = None) -> pd.DataFrame:
+    """Write one row for each asked measurement: item, stamp, variable, value, sd, normal score z, and P(|Z| >= |z|).
+
+    Parameters
+    ----------
+    series
+        The items.
+    scores
+        (T, C) normal scores of each item's measurements.
+    columns
+        Names of the columns.
+    """
+    columns = columns or Columns()
+    tables = []
+    for one, score in zip(series, scores, strict=True):
+        row, column = np.nonzero(one.asked & np.isfinite(score))
+        table = _keys(one, row, column, columns)
+        table[columns.value], table[columns.sd] = one.value[row, column], one.risk[row, column]
+        table["score"] = score[row, column]
+        table["p"] = 2 * ndtr(-np.abs(score[row, column]))
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 

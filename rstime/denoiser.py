@@ -8,6 +8,7 @@ table 1) are the case of a white prior.
 
 from __future__ import annotations
 
+import copy
 import os
 
 import torch
@@ -43,6 +44,13 @@ class Denoiser(nn.Module):
         super().__init__()
         self.prior = prior.float().requires_grad_(False)
         self.network = network
+        self.fast = True
+
+    def precise(self) -> Denoiser:
+        """Return the same denoiser, never in bfloat16: smooth enough for steps that are chosen by their error."""
+        other = copy.copy(self)
+        other.fast = False
+        return other
 
     def forward(self, tokens: Tokens, m: Tensor, tau: Tensor) -> tuple[Tensor, Belief]:
         """Denoise tokens that all see each other.
@@ -146,7 +154,7 @@ class Denoiser(nn.Module):
 
     def cast(self) -> torch.autocast:
         """Return the context in which the network runs: bfloat16 while sampling, where it is faster."""
-        fast = not torch.is_grad_enabled() and bf16_pays(self.device)
+        fast = self.fast and not torch.is_grad_enabled() and bf16_pays(self.device)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
 

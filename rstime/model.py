@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from rstime.answers import anomaly_frame
 from rstime.axis import Axis, duration
 from rstime.build import build_denoiser, restore
 from rstime.config import ModelConfig
@@ -26,6 +27,7 @@ from rstime.frame import Columns, from_long
 from rstime.future import extend
 from rstime.gaussian_fit import GaussianConfig
 from rstime.inference import mean_items, sample_items
+from rstime.likelihood import likelihood_items, log_units, score_items
 from rstime.noise_rule import NoiseRule, safe_levels
 from rstime.posterior import SamplerConfig, exit_level
 from rstime.progress import Bar
@@ -340,6 +342,81 @@ class RiskDiffusion:
             known_names=scaler.known_names,
         )
         return self._sample([empty], count, seed, "multistep", evaluations, True)
+
+    def log_likelihood(
+        self,
+        data: pd.DataFrame | Sequence[Series],
+        *,
+        probes: int | None = None,
+        seed: int = 0,
+        static: pd.DataFrame | None = None,
+        known: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Return log p(asked measurements | those not asked) of each item, in nats per measurement.
+
+        It is the density of the noisy measurements themselves, in the units of the variables. Measurements of less
+        risk than `support` are beyond what training teaches: there the prior and the network's smoothness decide.
+        Exact ones count as of risk .02 sd; items longer than a window go by the chain rule over half-window pasts.
+
+        Parameters
+        ----------
+        data
+            Long table, whose measurements are all asked, or Series.
+        probes, seed
+            Random signs that estimate the trace of the network's Jacobian, and their seed; None for the exact trace.
+        static, known
+            As for `impute`; so are the errors, and ConfigError if there are fewer than 1 probes.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns item (by its name in the data), measurements, log_likelihood (NaN without a measurement).
+        """
+        if probes is not None and probes < 1:
+            raise ConfigError("probes", str(probes), "Give at least 1, or None for the exact trace.")
+        scaler, axis, denoiser = self._fitted()
+        series = self._questions(data, static, known)
+        items = _items(series, scaler, axis)
+        nats, counts = likelihood_items(denoiser, items, self.config.window, probes, seed)
+        nats += [log_units(scaler, one, item) for one, item in zip(series, items, strict=True)]
+        each = np.divide(nats, counts, out=np.full(len(nats), np.nan), where=counts > 0)
+        names = [one.item_id for one in series]
+        return pd.DataFrame({self.columns.item_id: names, "measurements": counts, "log_likelihood": each})
+
+    def anomaly(
+        self,
+        data: pd.DataFrame | Sequence[Series],
+        *,
+        folds: int = 8,
+        static: pd.DataFrame | None = None,
+        known: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Return how far out each asked measurement lies in what the others of its window predict for it.
+
+        p is the chance of a reading at least as far out on either side, its known noise included: uniform on [0, 1]
+        where model and risks are right, tiny for faults. Of 1000 good readings one has p below .001.
+
+        Parameters
+        ----------
+        data
+            Long table or Series.
+        folds
+            Left out together are every `folds`-th stamp of a variable; 2 see past a fault of some length best.
+        static, known
+            As for `impute`; so are the errors, and ConfigError if there are fewer than 2 folds.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each measurement: item, stamp, variable, value, sd, score (normal: below 0 is too low), p.
+        """
+        if folds < 2:
+            raise ConfigError("folds", str(folds), "Give at least 2.")
+        scaler, axis, denoiser = self._fitted()
+        series = self._questions(data, static, known)
+        scores = score_items(denoiser, _items(series, scaler, axis), self.config.window, folds)
+        own = [s[:, [scaler.variables.index(v) for v in one.variables]] for s, one in zip(scores, series, strict=True)]
+        return anomaly_frame(series, own, self.columns)
 
     def _sample(
         self, series: Sequence[Series], samples: int, seed: int, sampler: str, evaluations: int, joint: bool

@@ -139,8 +139,9 @@ def draw_joint(
     stop = exit_level(support) if denoiser.network is not None else math.inf
     x = normal(PATH)
     if stop < math.inf:
-        hold = 1 if config.sampler == "adaptive" else HOLD  # its steps are chosen as if D were smooth
-        step = Denoise(denoiser, tokens, inputs, settled is None, hold)
+        smooth = config.sampler == "adaptive"  # its steps are chosen as if D were
+        source, hold = (denoiser.precise(), 1) if smooth else (denoiser, HOLD)
+        step = Denoise(source, tokens, inputs, settled is None, hold)
         levels = default_levels(config.evaluations, stop)
         x = SAMPLERS[config.sampler](step, x, levels, lambda k: normal(PATH + 1 + k))
     m, tau = inputs(x, stop)

@@ -50,8 +50,8 @@ def log_likelihood(denoise: Traced, y: Tensor, r: Tensor, scored: Tensor, tolera
     def field(clock: float, state: Tensor) -> Tensor:
         m, tau, pull = _at(clock, state[..., :-1], r, scored)
         denoised, derivative = denoise(m, tau)
-        spread = (pull * (1 - derivative)).expand_as(m).sum(-1, keepdim=True)
-        return torch.cat([pull * (m - denoised), spread], -1)
+        spread = torch.where(scored, pull * (1 - derivative), 0.0).expand_as(m).sum(-1, keepdim=True)
+        return torch.cat([torch.where(scored, pull * (m - denoised), 0.0), spread], -1)
 
     end = integrate(field, both, 0.0, _end(), tolerance)
     m, tau, _ = _at(_end(), end[..., :-1], r, scored)
@@ -89,7 +89,9 @@ def normal_scores(
 
 
 def differentiate(function: Callable[[Tensor], Tensor], m: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return f(m) and df_i/dm_i, each (B, N): exact for unit vectors as probes, unbiased for random signs (Hutchinson).
+    """Return f(m) and df_i/dm_i = sum_k v_i (J^T v)_i, each (B, N).
+
+    Exact for all unit vectors as probes; unbiased for random signs over sqrt(K) (Hutchinson 1990).
 
     Parameters
     ----------
@@ -98,13 +100,13 @@ def differentiate(function: Callable[[Tensor], Tensor], m: Tensor, probes: Tenso
     m
         (B, N).
     probes
-        (K, B, N) vectors v; the derivative is sum_k v_i (J^T v)_i / sum_k v_i^2.
+        (K, B, N) vectors v.
     """
     with torch.enable_grad():
         leaf = m.detach().expand(probes.shape).clone().requires_grad_()
         value = function(leaf)
         (pulled,) = torch.autograd.grad((value * probes).sum(), leaf)
-    return value[0].detach(), (pulled * probes).sum(0) / probes.square().sum(0)
+    return value[0].detach(), (pulled * probes).sum(0)
 
 
 def _at(clock: float, m: Tensor, r: Tensor, scored: Tensor) -> tuple[Tensor, Tensor, Tensor]:

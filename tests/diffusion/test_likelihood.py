@@ -140,7 +140,7 @@ def test_random_signs_are_unbiased_and_their_spread_is_that_of_the_trace() -> No
     y = law.draw(1, r, torch.Generator().manual_seed(2)).expand(64, 12)
     generator = torch.Generator().manual_seed(0)
     probes = 2.0 * torch.randint(2, (2, 64, 12), generator=generator) - 1
-    found = log_likelihood(traced(law, probes.double()), y, r, r > 0, 1e-3) / 12
+    found = log_likelihood(traced(law, probes.double() / math.sqrt(2)), y, r, r > 0, 1e-3) / 12
     want = float(law.log_density(y[:1], r)) / 12
     spread = float(found.std())
     assert 0.001 < spread < 0.1
