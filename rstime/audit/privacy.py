@@ -28,7 +28,8 @@ def privacy(generated: Windows, train: Windows, holdout: Windows) -> dict[str, f
 
     `closest`: the share of generated windows whose closest real one is a training window, of as many as of others.
     `membership`: the chance that a training window is closer to its closest generated one than another real window is
-    to its own; the area under the ROC curve of an attacker who tells members so.
+    to its own; the area under the ROC curve of an attacker who tells members so. By chance both differ from .5, and
+    alike for all generated windows, where the training windows are more usual or less than the others.
     """
     count = min(len(train), len(holdout))
     to_train, to_holdout = (distances(generated, real.rows(np.arange(count))) for real in (train, holdout))

@@ -19,8 +19,8 @@ REAL, WHITE, CONSTANT = "real", "white noise", "constant"
 CLEAR = 2.0
 """A score counts where its references are this many of their sd apart."""
 
-COPIES, SAFE = 1.0, 0.5
-"""Privacy of copies of the training windows, and of windows that know nothing but their law."""
+COPIES = 1.0
+"""Privacy scores of copies of the training windows."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Audit:
         """(K,) best and worst of each score; NaN for both where they are too close together to tell anything.
 
         Best: real windows that were learned from, beside those held out. Worst: white noise or a constant, whichever
-        is farther from that. Of privacy: what knows the law alone, and copies.
+        is farther from that. Of privacy: white noise, which knows nothing of anybody, and copies.
         """
         best, white, constant = (self.mean(name) for name in (REAL, WHITE, CONSTANT))
         chosen = np.abs(white - best) >= np.abs(constant - best)
@@ -83,7 +83,7 @@ class Audit:
         noise = np.hypot(self.spread(REAL), np.where(chosen, self.spread(WHITE), self.spread(CONSTANT)))
         clear = np.abs(worst - best) > CLEAR * noise
         private = np.array([score.group == "privacy" for score in self.scores])
-        return np.where(private, SAFE, np.where(clear, best, np.nan)), np.where(private, COPIES, worst)
+        return np.where(private, white, np.where(clear, best, np.nan)), np.where(private, COPIES, worst)
 
     def levels(self, name: str) -> Floats:
         """(K,) place of each score between worst, 0, and best, 1."""
