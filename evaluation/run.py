@@ -257,8 +257,8 @@ def _checked(run: Result, path: Path, protocol: Protocol, minutes: float) -> Res
 def _plan(protocol: Protocol, methods: Sequence[str], treatments: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Yield what is to be run; without noise, or without any word of it, the treatments are the same."""
     for name in methods:
-        if protocol.grade == "none" or protocol.told == "none":
-            yield name, "clean" if protocol.grade == "none" else "keep"
+        if protocol.exact or protocol.told == "none":
+            yield name, "clean" if protocol.exact else "keep"
             continue
         for treatment in TREATMENTS:
             if treatment in METHODS[name].answers and (not treatments or treatment in treatments):

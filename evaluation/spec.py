@@ -23,6 +23,9 @@ GIVEN = ("beijing_pm25",)
 SENSORS = ("air_quality_uci", "shanghai_cgm")
 """Data sets with a noisy sensor beside its reference."""
 
+TESTED = ("etth1",)
+"""Data sets whose test part may be of other noise than the rest."""
+
 GRADES = ("none", "half", "graded")
 TOLD = ("true", "scaled", "constant", "none")
 
@@ -58,6 +61,9 @@ class Protocol:
         uniform on [low, high], "graded": all, with sd log-uniform on [low, high]; low and high are in standard
         deviations of the variable in the training part. For a data set of SENSORS "sensor": the errors that its sensor
         has, with the risk calibrated on the training part.
+    test_noise
+        Low and high for the test part, noise on half of its readings, where that part is not as the others: (0, 0) for
+        none. Who is hidden and who is noisy does not depend on it. For etth1; () for as the others.
     told, factor
         What models are told of the risk: "true", "scaled" by the factor, "constant" (the root mean square of each
         item's), "none" (0).
@@ -94,6 +100,7 @@ class Protocol:
     grade: str = "none"
     low: float = 0.5
     high: float = 1.0
+    test_noise: tuple[float, ...] = ()
     told: str = "true"
     factor: float = 1.0
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -102,7 +109,8 @@ class Protocol:
     def __post_init__(self) -> None:
         for name in ("hidden", "low", "high", "factor"):
             object.__setattr__(self, name, float(getattr(self, name)))
-        object.__setattr__(self, "split", tuple(float(part) for part in self.split))
+        for name in ("split", "test_noise"):
+            object.__setattr__(self, name, tuple(float(part) for part in getattr(self, name)))
         if not self.name or set(self.name) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."):
             raise ConfigError("name", f"{self.name!r}", 'Use letters, digits, "-", "_" and ".".')
         forecasts = self.data in FORECASTS or self.data.startswith(GLUONTS)
@@ -126,6 +134,9 @@ class Protocol:
             raise ConfigError("hidden", f"{self.hidden} outside [0, 1)", "Give the share of readings that are hidden.")
         if not (0 < self.low <= self.high < math.inf):
             raise ConfigError("low, high", f"{self.low}, {self.high}", "Give 0 < low <= high.")
+        if self.test_noise and (self.data not in TESTED or not _between(self.test_noise)):
+            problem = f"{list(self.test_noise)} for {self.data}"
+            raise ConfigError("test_noise", problem, f"Give low and high, or none, for {', '.join(TESTED)}.")
         if not (0 < self.factor < math.inf):
             raise ConfigError("factor", f"{self.factor}", "Give a positive number.")
         if self.factor != 1 and self.told != "scaled":
@@ -135,6 +146,11 @@ class Protocol:
         wanted = 0 if forecasts or self.data in GIVEN else 3
         if len(self.split) != wanted or any(not part > 0 for part in self.split):
             raise ConfigError("split", f"{list(self.split)}", f"Give {wanted or 'no'} positive parts for {self.data}.")
+
+    @property
+    def exact(self) -> bool:
+        """Whether no reading of any part has noise."""
+        return self.grade == "none" and not any(self.test_noise)
 
     def to_json(self) -> str:
         """Return the protocol as JSON, a line a field."""
@@ -191,6 +207,11 @@ def find_protocol(name: str) -> Protocol:
 def _among(field: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ConfigError(field, f"{value!r} is unknown here", f"Choose one of {', '.join(known)}.")
+
+
+def _between(noise: tuple[float, ...]) -> bool:
+    """Whether this is 0 <= low <= high, with low = 0 for no noise only."""
+    return len(noise) == 2 and 0 <= noise[0] <= noise[1] < math.inf and (noise[0] > 0 or noise[1] == 0)
 
 
 def _least(field: str, value: int, least: int) -> None:
@@ -256,6 +277,11 @@ _ALL = (
     _ETTH1,
     _half(_ETTH1, 0.5, 1.0, "noisy"),
     replace(_ETTH1, name="etth1-graded", grade="graded", low=0.02, high=1.0),
+    *(
+        replace(made, name=f"{made.name}-test-{size:g}", test_noise=(size, size))
+        for made in (_ETTH1, _half(_ETTH1, 0.5, 1.0, "noisy"))
+        for size in (0.0, 0.5, 1.0, 2.0)
+    ),
     *(replace(_STAYS, name=f"physionet-{share}-clean", hidden=share / 100) for share in (10, 50, 90)),
     *(
         _half(replace(_STAYS, name=f"physionet-{share}-clean", hidden=share / 100), 0.5, 1.0, "noisy")

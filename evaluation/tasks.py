@@ -91,8 +91,14 @@ def _etth1(protocol: Protocol, seed: int, root: str | Path | None) -> Task:
     train = raw.value[: ends[0]]
     value = (raw.value[: ends[2]] - train.mean(0)) / train.std(0)
     drawn = corruption(protocol, np.random.default_rng(seed), value, np.ones(value.shape[1]))
-    spans = [slice(ends[0]), slice(ends[0], ends[1])]
-    return _split_rows(protocol, raw, value, drawn, spans, _windows(protocol, ends[1], ends[2]), 3600.0)
+    learned = _split_rows(protocol, raw, value, drawn, [slice(ends[0]), slice(ends[0], ends[1])], [], 3600.0)
+    if protocol.test_noise:
+        low, high = protocol.test_noise
+        other = replace(protocol, grade="half", low=low, high=high) if high else replace(protocol, grade="none")
+        drawn = corruption(other, np.random.default_rng(seed), value, np.ones(value.shape[1]))
+    windows = _windows(protocol, ends[1], ends[2])
+    asked = _split_rows(protocol, raw, value, drawn, [slice(1), slice(1)], windows, 3600.0)
+    return replace(asked, train=learned.train, validation=learned.validation)
 
 
 def _split_rows(

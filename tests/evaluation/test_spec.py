@@ -60,6 +60,10 @@ def test_definitions_of_the_noise():
         ({"seeds": 1}, "seeds: 1. Give a list."),
         ({"samples": "many"}, "samples: 'many'. Give a whole number."),
         ({"split": [0.5, 0.5]}, "split: [0.5, 0.5]. Give no positive parts for exchange_rate."),
+        (
+            {"test_noise": [0.5, 0.5]},
+            "test_noise: [0.5, 0.5] for exchange_rate. Give low and high, or none,",
+        ),
         ({"horizn": 3}, "field: 'horizn' is unknown here. Choose one of name, data"),
     ],
 )
@@ -68,6 +72,12 @@ def test_bad_fields_are_named_with_value_and_remedy(change, text):
     with pytest.raises(ConfigError) as error:
         Protocol.from_json(json.dumps(given))
     assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize("noise", [(1.0,), (1.0, 0.5), (0.0, 0.5), (-1.0, 1.0), (1.0, float("inf"))])
+def test_noise_of_the_test_part_has_a_low_and_a_high(noise):
+    with pytest.raises(ConfigError, match="test_noise"):
+        replace(NAMED["etth1-noisy"], test_noise=noise)
 
 
 def test_absent_fields_no_json_and_unknown_names_are_refused(tmp_path):

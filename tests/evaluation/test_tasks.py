@@ -91,6 +91,26 @@ def test_etth1_is_the_protocol_that_was_published(shared_data):
             np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize(("trained", "sizes"), [("clean", (0.0, 0.0)), ("noisy", (0.5, 1.0))])
+def test_noise_of_the_test_part_alone_is_another(shared_data, trained, sizes):
+    """Models learn from the same data, of half noisy readings or none; masks and who is noisy stay as they are."""
+    plain, still, loud = (
+        build(NAMED[f"etth1-{trained}{end}"], 2026, shared_data) for end in ("", "-test-0", "-test-2")
+    )
+    for other in (still, loud):
+        for one, two in zip(plain.train + plain.validation, other.train + other.validation, strict=True):
+            np.testing.assert_array_equal(one.value, two.value)
+            np.testing.assert_array_equal(one.risk, two.risk)
+    risk = loud.train[0].risk[loud.train[0].observed]
+    assert (risk.max() > 0) == (sizes[1] > 0)
+    assert set(np.concatenate([item.risk[item.observed] for item in loud.test])) == {0.0, 2.0}
+    assert {float(item.risk[item.observed].max()) for item in still.test} == {0.0}
+    for one, two in zip(still.hidden, loud.hidden, strict=True):
+        np.testing.assert_array_equal(one, two)
+    share = np.mean(np.concatenate([mask[~hidden] for mask, hidden in zip(loud.noisy, loud.hidden, strict=True)]))
+    assert share == pytest.approx(0.5, abs=0.02)
+
+
 def test_beijing_scores_the_mask_of_the_data_set_in_its_test_months(shared_data):
     task = build(NAMED["beijing-pm25-noisy"], 0, shared_data)
     months = {int(item.time[k].astype("datetime64[M]").astype(int) % 12 + 1) for item in task.test for k in (0, -1)}
