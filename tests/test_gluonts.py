@@ -491,6 +491,59 @@ def test_bad_entries_are_refused_with_field_and_item() -> None:
     refuse(DataError, "feat_dynamic_real: absent in item '0: '", partial(asked, bare))
 
 
+def test_bad_entries_are_refused_in_these_words_by_forecast_and_training() -> None:
+    entries, _ = waves(2, 40, noise=1.0)
+    entries = [{**e, "feat_dynamic_real": np.ones((1, 44))} for e in entries]
+    train = gaussian(num_feat_dynamic_real=1, risk="risk", steps=2).train
+    predictor = train(with_risk(entries, "sd"))
+    hole = np.where(np.arange(44) == 7, np.nan, 1.0)[None]
+    row = {"past_feat_dynamic_real": np.full((1, 40), -1.0), NAMES: ("risk",)}
+    cases: list[tuple[Entry, bool, str]] = [
+        (
+            {"start": pd.Period("2026-01-01", "D")},
+            True,
+            "start: frequency D in item '0: i0' where h is expected. Give the estimator the frequency of the data.",
+        ),
+        ({"sd": np.full(40, -1.0)}, True, "risk: -1.0 in item 'i0'. Risk is a standard deviation, at least 0."),
+        (row, False, "risk: -1.0 in item '0: i0'. Risk is a standard deviation: 0 exact, inf missing."),
+        (
+            {},
+            False,
+            "risk: 0 rows named 'risk' in past_feat_dynamic_real of item '0: i0'. Wrap the data set by "
+            "rstime.gluonts.with_risk, or set risk=None.",
+        ),
+        (
+            {"feat_dynamic_real": hole},
+            True,
+            "feat_dynamic_real: not finite in item '0: i0'. Known covariates need a value at every stamp.",
+        ),
+    ]
+    for change, wrapped, text in cases:
+        bad = [{**entries[0], **change}]
+        given = with_risk(bad, "sd") if wrapped else bad
+        for call in (lambda given=given: list(predictor.predict(given)), lambda given=given: train(given)):
+            with pytest.raises(DataError) as caught:
+                call()
+            assert str(caught.value) == text
+    early = with_risk([{**entries[0], "feat_dynamic_real": np.ones((1, 41))}], "sd")
+    with pytest.raises(DataError) as caught:
+        list(predictor.predict(early))
+    assert str(caught.value) == (
+        "feat_dynamic_real: ends 1 steps after the target of item '0: i0', 4 are asked. Give the covariates of the "
+        "whole horizon."
+    )
+
+
+def test_holes_in_covariates_of_the_past_are_missing_readings() -> None:
+    entries, _ = waves(2, 40, noise=1.0)
+    tell = [{**e, "past_feat_dynamic_real": np.sin(np.arange(40.0) + k)[None]} for k, e in enumerate(entries)]
+    predictor = gaussian(num_past_feat_dynamic_real=1, risk="risk", steps=2).train(with_risk(tell, "sd"))
+    nothing = [{**e, "past_feat_dynamic_real": np.full((1, 40), np.nan)} for e in entries]
+    whole, bare = (next(iter(predictor.predict(with_risk(data, "sd")))).samples for data in (tell, nothing))
+    assert np.isfinite(bare).all()
+    assert not np.allclose(whole, bare)
+
+
 def test_risk_that_nobody_asked_for_is_not_dropped_silently() -> None:
     entries, _ = waves(2, 40, noise=1.0)
     refuse(
