@@ -30,7 +30,7 @@ def peer(task: Task, settings: Settings, name: str, covariate: bool = False) -> 
     Values are z-scored by the training readings; SAITS and BRITS give one sample, CSDI those of the settings. At
     readings SAITS and BRITS answer with their own reconstruction. CSDI learns none: its answer is the reading.
     Of the epochs that fit into the minutes that one is taken which is best on the validation windows, a fifth of whose
-    readings is hidden for this; for CSDI, which takes long to validate, the one of the least training loss.
+    readings is hidden for this; for CSDI, which takes long to validate, the last, as in its authors' code.
 
     Parameters
     ----------
