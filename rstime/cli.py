@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rstime.errors import ConfigError, DataError, RstimeError, RstimeWarning
 from rstime.options import parser
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it worked, 2 for bad input, settings or files, 130 if it was interrupted."""
-    all_of_them = (demo, data, fit, impute, forecast, audit, backtest, evaluate, leaderboard)
+    all_of_them = (demo, data, fit, impute, forecast, anomalies, audit, backtest, evaluate, leaderboard)
     commands = {command.__name__: command for command in all_of_them}
     options = parser(commands).parse_args(arguments)
     with warnings.catch_warnings():
@@ -105,7 +105,7 @@ def impute(options: argparse.Namespace) -> None:
     for name in names:
         if name in result.columns:
             raise DataError(name, "the table already has a column of this name", "Rename or drop it.")
-    posteriors = model.impute(series, samples=options.samples, seed=options.seed, entries=options.entries)
+    posteriors = model.impute(series, entries=options.entries, **_sampling(options))
     settings = {"quantiles": options.quantiles, "entries": options.entries, "grid": model.grid}
     answered = answer(_table(options, columns, model.risk)[0], posteriors, columns, **settings)
     result[names] = answered[names].to_numpy()
@@ -118,11 +118,25 @@ def forecast(options: argparse.Namespace) -> None:
     model = _load(options)
     columns, series = _series(options, model.grid, model.risk)
     with _naming("--horizon", options.horizon):
-        posteriors = model.forecast(series, options.horizon, samples=options.samples, seed=options.seed)
+        posteriors = model.forecast(series, options.horizon, **_sampling(options))
 
     from rstime.answers import future_rows
 
     _write(options, future_rows(posteriors, columns, options.quantiles), posteriors, columns)
+
+
+def anomalies(options: argparse.Namespace) -> None:
+    """Write each measurement with the chance of one as far out, given the others of its window."""
+    from rstime.tables import replacing, write
+
+    _check_outputs(options)
+    model = _load(options)
+    _, series = _series(options, model.grid, model.risk)
+    model.columns = _columns(options)
+    result = model.anomaly(series, folds=options.folds)
+    with replacing(options.out) as (draft,):
+        write(result, draft)
+    _say(options, f"{options.out}: {len(result)} rows, {(result['p'] < 0.001).sum()} of them with p below .001")
 
 
 def audit(options: argparse.Namespace) -> None:
@@ -216,6 +230,10 @@ def _series(
     names = sorted({name for one in series for name in one.variables})
     _say(options, f"{options.table}: {len(series)} items, {entries} measurements of {', '.join(names)}")
     return columns, series
+
+
+def _sampling(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("samples", "seed", "sampler", "evaluations")}
 
 
 def _window(extent: int | str, series: Sequence[Series], grid: str | None) -> float:

@@ -10,6 +10,17 @@ from typing import Any
 from rstime import __version__
 
 COLUMNS = {"id": "item_id", "time": "timestamp", "variable": "variable", "value": "value", "sd": "sd"}
+SAMPLERS = (
+    "multistep",
+    "euler",
+    "heun",
+    "adaptive",
+    "ancestral",
+    "euler_maruyama",
+    "multistep_sde",
+    "predictor_corrector",
+    "restart",
+)
 LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 TABLE = (
     "TABLE is CSV or Parquet with one measurement a row: item_id, timestamp, variable, value, sd. sd is the standard "
@@ -37,6 +48,8 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
             _add_fit(command)
         elif name == "backtest":
             _add_backtest(command)
+        elif name == "anomalies":
+            _add_anomalies(command)
         elif name == "audit":
             _add_audit(command)
         else:
@@ -130,6 +143,14 @@ def _add_backtest(command: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="RESULT", help=".csv or .parquet to write the scores to")
 
 
+def _add_anomalies(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--out", type=Path, required=True, metavar="RESULT", help=".csv or .parquet to write")
+    text = "every N-th stamp of a variable is left out together, 2 or more; few see past long faults (default: 8)"
+    add("--folds", type=int, default=8, metavar="N", help=text)
+    command.set_defaults(samples=1, joint_samples=None)
+
+
 def _add_audit(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     text = "items of the same kind that the model did not see, columns as in TABLE"
@@ -180,6 +201,8 @@ def _add_answers(command: argparse.ArgumentParser, name: str) -> None:
         text = "stamps to forecast, or a duration such as 24h"
         add("--horizon", type=extent, required=True, metavar="24", help=text)
     add("--samples", type=int, default=100, metavar="N", help="samples of each item's signal (default: 100)")
+    add("--sampler", choices=SAMPLERS, default="multistep", help="of a model with a network (default: multistep)")
+    add("--evaluations", type=int, default=13, metavar="N", help="levels of the sampler's path (default: 13)")
     text = "levels, such as 0.05,0.5,0.95 (default: 0.05, 0.1, ... 0.95)"
     add("--quantiles", type=quantiles, default=LEVELS, metavar="LEVELS", help=text)
     text = "write every sample too: item, time, variable, sample, value"

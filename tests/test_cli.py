@@ -57,14 +57,16 @@ class FakeModel:
         cls.calls.update(loaded=path, device=device)
         return cls()
 
-    def impute(self, series: Sequence[Series], *, samples: int, seed: int, entries: str) -> list[Posterior]:
-        self.calls.update(series=series, samples=samples, seed=seed, entries=entries)
+    def impute(self, series: Sequence[Series], *, samples: int, entries: str, **settings: Any) -> list[Posterior]:
+        self.calls.update(series=series, samples=samples, entries=entries, **settings)
         if self.fail is not None:
             raise self.fail
         return [answers(one, samples) for one in series]
 
-    def forecast(self, series: Sequence[Series], horizon: int | str, *, samples: int, seed: int) -> list[Posterior]:
-        self.calls.update(horizon=horizon, samples=samples, seed=seed)
+    def forecast(
+        self, series: Sequence[Series], horizon: int | str, *, samples: int, **settings: Any
+    ) -> list[Posterior]:
+        self.calls.update(horizon=horizon, samples=samples, **settings)
         count = horizon if isinstance(horizon, int) else 3
         hour = np.timedelta64(1, "h")
         return [
@@ -184,11 +186,20 @@ def test_fit_replaces_a_model_but_nothing_else(
     assert (model / "config.json").read_text() == "{}"
 
 
+def test_samplers_of_the_command_line_are_those_of_the_model() -> None:
+    from rstime.diffusion.samplers import SAMPLERS
+    from rstime.options import SAMPLERS as NAMES
+
+    assert list(SAMPLERS) == list(NAMES)
+
+
 def test_result_repeats_every_row_to_the_letter_and_adds_the_answer(
     fake: type[FakeModel], table: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "result.csv"
-    assert run("impute", tmp_path / "model", table, "--out", out, "--samples", 40, "--seed", 3) == 0
+    options = ["--samples", 40, "--seed", 3, "--sampler", "restart", "--evaluations", 9]
+    assert run("impute", tmp_path / "model", table, "--out", out, *options) == 0
+    assert (fake.calls["sampler"], fake.calls["evaluations"]) == ("restart", 9)
     result = pd.read_csv(out, dtype=str, keep_default_na=False)
     before = pd.read_csv(table, dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(result[before.columns], before)

@@ -67,6 +67,23 @@ def test_noisy_readings_come_out_cleaner(folder: Path) -> None:
     assert after < 0.65 * before
 
 
+def test_anomalies_are_rare_among_good_readings_and_found_where_one_is_changed(folder: Path, tmp_path: Path) -> None:
+    table, _ = ward()
+    spike = int(np.flatnonzero((table["variable"] == "hr") & table["value"].notna())[40])
+    table.loc[spike, "value"] += 30
+    table.to_csv(tmp_path / "spiked.csv", index=False)
+    assert run("anomalies", folder / "model", tmp_path / "spiked.csv", "--out", tmp_path / "a.csv", "--quiet") == 0
+    found = pd.read_csv(tmp_path / "a.csv")
+    assert found.columns.tolist() == ["item_id", "timestamp", "variable", "value", "sd", "score", "p"]
+    assert len(found) == table["value"].notna().sum()
+    assert 0.03 < (found["p"] < 0.05).mean() < 0.08
+    worst = found.loc[found["p"].idxmin()]
+    assert worst["value"] == pytest.approx(table["value"][spike])
+    assert worst["p"] < 1e-5
+    given = (folder / "model", tmp_path / "spiked.csv", "--out", tmp_path / "spiked.csv", "--quiet")
+    assert run("anomalies", *given) == 2  # the table itself is not overwritten
+
+
 def test_the_same_command_writes_the_same_files(folder: Path, tmp_path: Path) -> None:
     options = ["--model", "gaussian", "--grid", "1h", "--window", "24h", "--steps", 200, "--quiet"]
     assert run("fit", folder / "table.csv", "--out", tmp_path / "model", *options) == 0
