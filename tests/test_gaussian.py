@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -247,6 +248,26 @@ def test_covariance_and_variance_agree_with_the_parts() -> None:
     for b in range(2):
         close(k[b], written_out(model, tokens, tokens, b).sum(0) + np.diag(white_of(model, tokens, b)), 1e-12)
     close(k.diagonal(dim1=-2, dim2=-1), model.variance()[tokens.channel].numpy(), 1e-12)
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_covariance_on_a_grid_is_the_one_off_it_with_its_gradient(joint: bool) -> None:
+    """The other copy is off the grid by less than matters, and so takes the way of irregular stamps."""
+    model, tokens = make_model(joint=joint).requires_grad_(True), make_tokens(1, 60, on_grid=True)
+    assert int(tokens.time.max() / LAG_STEP) * C**2 < 60**2
+    there = model.covariance(tokens)
+    lone = replace(tokens, time=tokens.time * (1 + 1e-12))
+    close(there.detach(), model.covariance(lone).detach().numpy(), 1e-9)
+    weight = torch.randn(there.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    names = [name for name, p in model.named_parameters() if name != "weight"]
+    parameters = [p for name, p in model.named_parameters() if name != "weight"]
+    one, two = (
+        torch.autograd.grad((weight * k).sum(), parameters, allow_unused=True) for k in (there, model.covariance(lone))
+    )
+    for name, a, b in zip(names, one, two, strict=True):
+        assert (a is None) == (b is None), name
+        if a is not None and b is not None:
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("variance", [1.0, 2.5])
