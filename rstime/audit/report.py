@@ -19,8 +19,11 @@ REAL, WHITE, CONSTANT = "real", "white noise", "constant"
 CLEAR = 2.0
 """A score counts where its references are this many of their sd apart."""
 
-COPIES = 1.0
-"""Privacy scores of copies of the training windows."""
+UNLIKE = 0.01
+ALIKE = "\nThe real windows learned from and held out differ themselves (p = {:.3f}): no model can be like both.\n"
+
+COPIES, CHANCE = 1.0, 0.5
+"""Privacy scores of copies of the training windows, and of windows that know nothing, but for chance."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Audit:
     halves
         Set -> (H, K) each score on each half; the references REAL, WHITE and CONSTANT are among the sets.
     p
-        Set -> share of random labels whose MMD from the held-out windows is as large.
+        Set -> share of random labels whose MMD from the held-out windows is as large; windows count as independent.
     counts
         Windows learned from, windows held out.
     """
@@ -75,7 +78,7 @@ class Audit:
         """(K,) best and worst of each score; NaN for both where they are too close together to tell anything.
 
         Best: real windows that were learned from, beside those held out. Worst: white noise or a constant, whichever
-        is farther from that. Of privacy: white noise, which knows nothing of anybody, and copies.
+        is farther from that. Of privacy: white noise, which knows nothing of anybody, or .5 if that is more; copies.
         """
         best, white, constant = (self.mean(name) for name in (REAL, WHITE, CONSTANT))
         chosen = np.abs(white - best) >= np.abs(constant - best)
@@ -83,7 +86,8 @@ class Audit:
         noise = np.hypot(self.spread(REAL), np.where(chosen, self.spread(WHITE), self.spread(CONSTANT)))
         clear = np.abs(worst - best) > CLEAR * noise
         private = np.array([score.group == "privacy" for score in self.scores])
-        return np.where(private, white, np.where(clear, best, np.nan)), np.where(private, COPIES, worst)
+        best = np.where(private, np.maximum(white, CHANCE), np.where(clear, best, np.nan))
+        return best, np.where(private, COPIES, worst)
 
     def levels(self, name: str) -> Floats:
         """(K,) place of each score between worst, 0, and best, 1."""
@@ -146,4 +150,5 @@ class Audit:
             trust.append({"set": name, **self.groups(name), **cells})
         head = f"{self.counts[0]} windows learned from, {self.counts[1]} held out; mean ± standard error"
         tables = text_table(pd.DataFrame(lines), group=("group",)), text_table(pd.DataFrame(trust), digits=2)
-        return f"{head}\n\n{tables[0]}\n\n{tables[1]}\n"
+        note = ALIKE.format(self.p[REAL]) if self.p[REAL] <= UNLIKE else ""
+        return f"{head}\n\n{tables[0]}\n\n{tables[1]}\n{note}"

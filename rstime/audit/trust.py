@@ -25,7 +25,7 @@ def levels(score: ArrayLike, best: ArrayLike, worst: ArrayLike) -> Floats:
     """
     score, best, worst = (np.asarray(x, dtype=np.float64) for x in (score, best, worst))
     with np.errstate(invalid="ignore", divide="ignore"):
-        place = np.where(best == worst, np.nan, (score - worst) / (best - worst))
+        place = np.where(best == worst, np.nan, (worst - score) / (worst - best))
     return np.asarray(np.clip(place, 0, 1))
 
 

@@ -103,10 +103,12 @@ def test_the_table_and_the_text_hold_the_same_numbers(found: Audit) -> None:
 def test_groups_are_means_of_levels_and_robustness_is_that_under_noise() -> None:
     """Best 0 and worst 1, under noise best 0 and worst 2, of privacy best .5 and worst 1; the last tells nothing."""
     scores = (Score("fidelity", "a"), Score("fidelity", "a", 1.0), Score("privacy", "b"), Score("fidelity", "c"))
-    flat = {REAL: [0, 0, 1, 0.3], WHITE: [1, 2, 0.5, 0.3], CONSTANT: [0.5, 0, 0, 0.3], "mine": [0.25, 0.5, 0.6, 0.9]}
+    flat = {REAL: [0, 0, 1, 0.3], WHITE: [1, 2, 0.3, 0.3], CONSTANT: [0.5, 0, 0, 0.3], "mine": [0.25, 0.5, 0.6, 0.9]}
     halves = {name: np.array([row, row], dtype=np.float64) for name, row in flat.items()}
     halves["mine"] += np.array([[0.05], [-0.05]])
     made = Audit(scores, halves, dict.fromkeys(flat, 0.5), (20, 20))
+    assert "differ themselves" not in made.text()
+    assert "differ themselves (p = 0.010)" in replace(made, p=dict.fromkeys(flat, 0.01)).text()
     np.testing.assert_allclose(made.levels("mine"), [0.75, 0.75, 0.8, np.nan])
     groups = made.groups("mine")
     assert groups == pytest.approx(

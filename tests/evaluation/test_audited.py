@@ -36,15 +36,18 @@ def test_copies_begin_again() -> None:
     assert [x[0, 0] for x in copies([one, two])(pieces, 0)] == [0, 1, 0]
 
 
-def test_the_ward_is_split_by_patient_and_etth1_by_time(shared_data: Path) -> None:
+def test_the_ward_is_split_by_patient_and_etth1_by_fortnight(shared_data: Path) -> None:
     ward = case("ward", 3, seed=0)
     assert [one.item_id for one in (*ward.train, *ward.holdout)] == [f"p{place:03}" for place in range(6)]
     assert ward.sources["copies"](ward.train, 0)[0].shape == ward.train[0].value.shape
     data = case("etth1", 0, seed=0, root=shared_data)
     whole = etth.load(shared_data)
-    ((train,), (holdout,)) = data.train, data.holdout
-    np.testing.assert_array_equal(np.concatenate([train.value, holdout.value]), whole.value[: 20 * 30 * 24])
-    assert len(train.time) == 12 * 30 * 24
+    assert len(data.train) == len(data.holdout) == 21
+    pairs = zip(data.train, data.holdout, strict=True)
+    values = np.concatenate([np.concatenate([one.value, other.value]) for one, other in pairs])
+    np.testing.assert_array_equal(values, whole.value[: 42 * 14 * 24])
+    assert {len(one.time) for one in (*data.train, *data.holdout)} == {14 * 24}
+    assert len({one.item_id for one in (*data.train, *data.holdout)}) == 42
 
 
 def test_models_are_fitted_with_and_without_the_risk(monkeypatch: pytest.MonkeyPatch) -> None:
