@@ -133,7 +133,7 @@ def anomalies(options: argparse.Namespace) -> None:
     model = _load(options)
     _, series = _series(options, model.grid, model.risk)
     model.columns = _columns(options)
-    result = model.anomaly(series, folds=options.folds)
+    result = model.anomaly(series, folds=options.folds, block=options.block)
     with replacing(options.out) as (draft,):
         write(result, draft)
     _say(options, f"{options.out}: {len(result)} rows, {(result['p'] < 0.001).sum()} of them with p below .001")

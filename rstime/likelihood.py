@@ -62,10 +62,10 @@ def likelihood_items(
 
 
 @torch.no_grad()
-def score_items(denoiser: Denoiser, items: Sequence[Item], window: float, folds: int) -> list[Floats]:
+def score_items(denoiser: Denoiser, items: Sequence[Item], window: float, folds: int, block: int = 1) -> list[Floats]:
     """Return the normal score Phi^-1(P(Y <= y)) of each measurement, (T, C), NaN elsewhere.
 
-    Y is what is predicted from the others in its window, except every `folds`-th stamp from it on: those of one fold
+    Y is what is predicted from the others in its window, except every `folds`-th block of stamps: those of one fold
     are left out together, and each variable's folds are shifted by one, so that the others at the same stamp are
     known. Where windows overlap, a measurement is scored in the one in which it lies farther from the edge.
 
@@ -75,13 +75,15 @@ def score_items(denoiser: Denoiser, items: Sequence[Item], window: float, folds:
         As for `likelihood_items`.
     folds
         At least 2.
+    block
+        Stamps in a block, at least 1; a fault as long as that is seen past.
     """
     answers = [np.full(item.value.shape, np.nan) for item in items]
     for group, batch in _batches(items, window):
         observed, parts = torch.isfinite(batch.risk), [items[i].steps for i, _, _ in group]
         rows = [int(np.searchsorted(steps, start - 1e-3)) for steps, (_, start, _) in zip(parts, group, strict=True)]
         place = torch.tensor(rows)[:, None, None] + torch.arange(observed.shape[1])[:, None]
-        fold = (place + torch.arange(observed.shape[2])) % folds
+        fold = (place // block + torch.arange(observed.shape[2])) % folds
         whole = torch.full(observed.shape, math.nan, dtype=torch.float64)
         for k in range(folds):
             out = observed & (fold == k)

@@ -388,6 +388,7 @@ class RiskDiffusion:
         data: pd.DataFrame | Sequence[Series],
         *,
         folds: int = 8,
+        block: int = 1,
         static: pd.DataFrame | None = None,
         known: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
@@ -400,10 +401,11 @@ class RiskDiffusion:
         ----------
         data
             Long table or Series.
-        folds
-            Left out together are every `folds`-th stamp of a variable; 2 see past a fault of some length best.
+        folds, block
+            Every `folds`-th block of stamps of a variable is left out together. A block as long as the faults that are
+            expected sees past them; one stamp sees most of the context.
         static, known
-            As for `impute`; so are the errors, and ConfigError if there are fewer than 2 folds.
+            As for `impute`; so are the errors, and ConfigError if there are fewer than 2 folds or 1 stamp a block.
 
         Returns
         -------
@@ -412,9 +414,11 @@ class RiskDiffusion:
         """
         if folds < 2:
             raise ConfigError("folds", str(folds), "Give at least 2.")
+        if block < 1:
+            raise ConfigError("block", str(block), "Give at least 1.")
         scaler, axis, denoiser = self._fitted()
         series = self._questions(data, static, known)
-        scores = score_items(denoiser, _items(series, scaler, axis), self.config.window, folds)
+        scores = score_items(denoiser, _items(series, scaler, axis), self.config.window, folds, block)
         own = [s[:, [scaler.variables.index(v) for v in one.variables]] for s, one in zip(scores, series, strict=True)]
         return anomaly_frame(series, own, self.columns)
 

@@ -146,8 +146,10 @@ def _add_backtest(command: argparse.ArgumentParser) -> None:
 def _add_anomalies(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--out", type=Path, required=True, metavar="RESULT", help=".csv or .parquet to write")
-    text = "every N-th stamp of a variable is left out together, 2 or more; few see past long faults (default: 8)"
+    text = "every N-th block of stamps of a variable is left out together, 2 or more (default: 8)"
     add("--folds", type=int, default=8, metavar="N", help=text)
+    text = "stamps in a block; as many as faults last, to see past them (default: 1)"
+    add("--block", type=int, default=1, metavar="N", help=text)
     command.set_defaults(samples=1, joint_samples=None)
 
 

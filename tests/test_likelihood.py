@@ -132,23 +132,23 @@ def test_density_of_a_measurement_integrates_to_one(transform: str | None, outsp
 
 
 def test_random_signs_agree_with_the_exact_trace(outspoken: RiskDiffusion) -> None:
-    series = ward(3, 1, 10)
+    series = ward(3, 1, 6)
     exact = outspoken.log_likelihood(series)["log_likelihood"][0]
-    signs = np.array([outspoken.log_likelihood(series, probes=8, seed=s)["log_likelihood"][0] for s in range(6)])
+    signs = np.array([outspoken.log_likelihood(series, probes=4, seed=s)["log_likelihood"][0] for s in range(4)])
     assert 0.001 < signs.std() < 0.3
-    assert abs(signs.mean() - exact) < 3.5 * signs.std(ddof=1) / math.sqrt(6)
+    assert abs(signs.mean() - exact) < 5 * signs.std(ddof=1) / math.sqrt(4)
 
 
 def test_batching_changes_no_more_than_the_tolerance(outspoken: RiskDiffusion) -> None:
-    series = [one for length in (5, WINDOW, 40) for one in ward(4, 2, length)]
+    series = [ward(4, 1, length)[0] for length in (5, 12, 30)]
     series = [replace(one, item_id=f"{i}") for i, one in enumerate(series)]
-    whole, scores = outspoken.log_likelihood(series, probes=4), outspoken.anomaly(series)
+    whole, scores = outspoken.log_likelihood(series, probes=2), outspoken.anomaly(series, folds=2)
     for one in series[::2]:
-        alone = outspoken.log_likelihood([one], probes=4)["log_likelihood"][0]
+        alone = outspoken.log_likelihood([one], probes=2)["log_likelihood"][0]
         there = whole.loc[whole["item_id"] == one.item_id, "log_likelihood"].iloc[0]
         assert alone == pytest.approx(there, abs=2e-3)
         own = scores[scores["item_id"] == one.item_id]["score"].to_numpy()
-        np.testing.assert_allclose(outspoken.anomaly([one])["score"].to_numpy(), own, atol=2e-3)
+        np.testing.assert_allclose(outspoken.anomaly([one], folds=2)["score"].to_numpy(), own, atol=2e-3)
 
 
 # ---- long items, and calibration, under a prior that is the truth ----------------------------------------------------
@@ -196,13 +196,14 @@ def test_long_items_go_by_the_chain_rule() -> None:
         assert found / count == pytest.approx(want / count, abs=0.002)
 
 
-def test_scores_are_the_residuals_to_what_the_other_folds_predict() -> None:
+@pytest.mark.parametrize("block", [1, 3])
+def test_scores_are_the_residuals_to_what_the_other_folds_predict(block: int) -> None:
     (item,) = items_of(1, WINDOW, 1)
-    (found,) = score_items(Denoiser(true_prior(), None), [item], float(WINDOW), 4)
+    (found,) = score_items(Denoiser(true_prior(), None), [item], float(WINDOW), 4, block)
     value, risk = item.value[:, 0].astype(float), item.risk[:, 0].astype(float)
     assert np.array_equal(np.isfinite(found[:, 0]), np.isfinite(risk))
     for i in np.flatnonzero(np.isfinite(risk)):
-        others = np.where(np.arange(WINDOW) % 4 == i % 4, np.inf, risk)
+        others = np.where(np.arange(WINDOW) // block % 4 == i // block % 4, np.inf, risk)
         law = truth(WINDOW).posterior(value, others)
         want = (value[i] - law.mean[i]) / math.sqrt(law.covariance[i, i] + risk[i] ** 2)
         assert found[i, 0] == pytest.approx(want, abs=0.003)
@@ -224,15 +225,13 @@ def test_p_is_uniform_where_model_and_risks_are_right_and_tiny_at_faults() -> No
 
 
 def test_scores_with_a_network_are_quantiles_of_what_it_samples(outspoken: RiskDiffusion) -> None:
-    """One reading left out, an exact one: its place in marginal samples of the model is Phi(score)."""
+    """Of an exact reading, left out with its fold: its place in marginal samples of the model is Phi(score)."""
     one = ward(5, 1)[0]
-    table = outspoken.anomaly([one], folds=WINDOW)
-    chosen = table[table["sd"] == 0]
-    chosen = chosen.iloc[:2]
-    for row in chosen.itertuples():
+    table = outspoken.anomaly([one], folds=3)
+    for row in table[table["sd"] == 0].iloc[:3].itertuples():
         time, column = int(row.timestamp), one.variables.index(row.variable)
         risk = one.risk.copy()
-        fold = (np.arange(WINDOW)[:, None] + np.arange(2)) % WINDOW == (time + column) % WINDOW
+        fold = (np.arange(WINDOW)[:, None] + np.arange(2)) % 3 == (time + column) % 3
         risk[fold] = np.inf
         asked = np.zeros_like(fold)
         asked[time, column] = True
@@ -262,6 +261,8 @@ def test_table_of_anomalies(model: RiskDiffusion) -> None:
 def test_settings_that_cannot_be_are_refused(model: RiskDiffusion) -> None:
     with pytest.raises(ConfigError, match="folds: 1"):
         model.anomaly(ward(0, 1), folds=1)
+    with pytest.raises(ConfigError, match="block: 0"):
+        model.anomaly(ward(0, 1), block=0)
     with pytest.raises(ConfigError, match="probes: 0"):
         model.log_likelihood(ward(0, 1), probes=0)
     assert isinstance(model.log_likelihood(ward(0, 1)), pd.DataFrame)
