@@ -29,8 +29,8 @@ class GaussianConfig:
         Batches from which the start is taken.
     learning_rate
         Largest step of Adam, in log units of the parameters.
-    validate_every, patience
-        Steps between held-out scores, and scores without improvement before stopping.
+    validate_every
+        Steps between held-out scores. The best are kept; those of early, large steps say nothing of the last.
     """
 
     steps: int = 300
@@ -39,7 +39,6 @@ class GaussianConfig:
     moments: int = 64
     learning_rate: float = 0.05
     validate_every: int = 25
-    patience: int = 4
 
 
 def measurements(batch: Batch, limit: int, generator: torch.Generator) -> tuple[Tokens, Tensor, Tensor]:
@@ -117,7 +116,7 @@ def fit_gaussian(
     model.requires_grad_(True)
     start = [p.detach().clone() for p in model.parameters()]
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95))
-    best, kept, worse = math.inf, copy.deepcopy(model.state_dict()), 0
+    best, kept = math.inf, copy.deepcopy(model.state_dict())
     for step in range(config.steps):
         rise = min(1.0, (step + 1) / 20)
         fall = 0.5 * (1 + math.cos(math.pi * step / config.steps))
@@ -133,11 +132,8 @@ def fit_gaussian(
             with torch.no_grad():
                 score = sum(float(model.negative_log_likelihood(*part)) for part in held_out) / len(held_out)
             progress(step + 1, config.steps, score)
-            worse = 0 if score < best else worse + 1
             if score < best:
                 best, kept = score, copy.deepcopy(model.state_dict())
-            if worse >= config.patience:
-                break
     model.load_state_dict(kept)
     model.float().requires_grad_(False)
     return best
