@@ -156,6 +156,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.failures": MODEL | SHOW | {"datasets", "noisy_scores"},
     "evaluation.risk_pattern": MODEL | SHOW | {"datasets"},
     "evaluation.unknown": MODEL | SHOW | {"datasets"},
+    "evaluation.short_starts": BASE | {"scores", "datasets", "diffusion", "report"},
     "evaluation.faults": MODEL | SHOW | {"datasets"},
     "evaluation.real_sensors": BASE | {"datasets", "risk"},
     "evaluation.real_pairs": MODEL | SHOW | {"noisy_scores", "evaluation", "evaluation.real_sensors"},
