@@ -153,6 +153,9 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.paper_prior": BASE,
     "evaluation.paper_network": BASE | {"diffusion", "evaluation.paper_prior"},
     "evaluation.paper_methods": BASE | {"diffusion", *PAPER},
+    "evaluation.family_marginals": BASE | {"noise_rule", "risk"},
+    "evaluation.family_study": BASE
+    | {"datasets", "diffusion", "evaluation.family_marginals", "noise_rule", "report", "risk", "scaling"},
     "evaluation.failures": MODEL | SHOW | {"datasets", "noisy_scores"},
     "evaluation.risk_pattern": MODEL | SHOW | {"datasets"},
     "evaluation.unknown": MODEL | SHOW | {"datasets"},
