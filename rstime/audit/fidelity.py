@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata, wasserstein_distance
 
@@ -168,15 +169,21 @@ def auc(positive: Floats, negative: Floats) -> float:
     return float((rank - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
 
 
-def discriminative(kernel: Floats, first: int, rng: np.random.Generator) -> float:
+def discriminative(
+    kernel: Floats, first: int, rng: np.random.Generator, item: NDArray[np.int64] | None = None
+) -> float:
     """Area under the ROC curve of a classifier of first rows against the others, on windows it has not seen.
 
     Kernel ridge regression of the labels +-1, a mean over FOLDS folds. .5: nothing tells them apart; 1: all are told.
+    `item` (n + m,) names the item of each row: those of one item, which are alike, are learned from or tested together.
     """
     labels = np.where(np.arange(len(kernel)) < first, 1.0, -1.0)
     fold = np.empty(len(kernel), dtype=np.int64)
     for some in (labels > 0, labels < 0):
-        fold[some] = rng.permutation(np.arange(some.sum()) % FOLDS)
+        names, owner = np.unique(np.arange(some.sum()) if item is None else item[some], return_inverse=True)
+        if len(names) < FOLDS:
+            names = owner = np.arange(some.sum())
+        fold[some] = rng.permutation(np.arange(len(names)) % FOLDS)[owner]
     found = []
     for index in range(FOLDS):
         learn, test = fold != index, fold == index
@@ -202,6 +209,6 @@ def fidelity(
         "recall": recall,
         "autocorrelation": auto,
         "cross-correlation": cross,
-        "discriminative": discriminative(kernel, len(x), rng),
+        "discriminative": discriminative(kernel, len(x), rng, np.concatenate([one.item, two.item])),
     }
     return {name: score for name, score in scores.items() if name != "cross-correlation" or one.value.shape[2] > 1}

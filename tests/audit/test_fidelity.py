@@ -130,6 +130,15 @@ def test_the_classifier_tells_a_mixture_from_a_gaussian_of_the_same_covariance_a
     assert found[1] > 0.8
 
 
+def test_windows_of_one_item_do_not_tell_each_other_apart() -> None:
+    """Items of five equal windows, of one law: known items are told at sight, new ones are not."""
+    rng = np.random.default_rng(8)
+    value = np.repeat(rng.normal(size=(60, 6)), 5, axis=0) + 0.01 * rng.normal(size=(300, 6))
+    kernel = gram(value[:150], value[150:])
+    assert discriminative(kernel, 150, rng) > 0.9
+    assert discriminative(kernel, 150, rng, np.repeat(np.arange(60), 5)) == pytest.approx(0.5, abs=0.17)
+
+
 def test_a_description_leaves_out_what_is_missing() -> None:
     value = np.array([[[1.0], [2.0], [0.0], [3.0]]])
     risk = np.array([[[0.0], [1.0], [np.inf], [0.0]]])
