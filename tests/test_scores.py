@@ -224,3 +224,14 @@ def test_scores_equal_those_of_gluonts(rng):
     ]
     for metric, value in ours:
         assert value == pytest.approx(float(metric(axis=None).update(data).get()), rel=1e-6), metric
+
+
+def test_both_ends_of_an_interval_are_inside_and_its_score_is_of_the_95_percent_one_by_default():
+    assert scores.coverage([0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 2.0]) == pytest.approx(2 / 3)
+    assert scores.msis([0.0], [2.0], [3.0], scale=1.0) == pytest.approx(2 + 2 / 0.05)
+
+
+def test_quantiles_of_nine_samples_are_the_samples_at_ranks_of_ten():
+    samples = np.arange(1.0, 10.0)[:, None]
+    assert scores.crps_quantile(samples, [10.0], levels=(0.1,)) == pytest.approx(2 * 0.1 * (10 - 1) / 10)
+    assert scores.crps_quantile(samples, [10.0], levels=(0.9,)) == pytest.approx(2 * 0.9 * (10 - 9) / 10)

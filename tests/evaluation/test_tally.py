@@ -16,7 +16,7 @@ from rstime.types import Posterior, Series
 
 def question(items=5, steps=12, future=True):
     rng = np.random.default_rng(0)
-    truth = [3 + rng.normal(size=(steps, 2)) for _ in range(items)]
+    truth = [(3 + rng.normal(size=(steps, 2))) * [1, -1] for _ in range(items)]
     risk = np.zeros((steps, 2))
     risk[steps // 2 :] = np.inf
     late = np.isinf(risk)
