@@ -81,6 +81,8 @@ class Audit:
         is farther from that. Of privacy: white noise, which knows nothing of anybody, or .5 if that is more; copies.
         """
         best, white, constant = (self.mean(name) for name in (REAL, WHITE, CONSTANT))
+        told = np.array([score.name == "discriminative" for score in self.scores])
+        best = np.where(told, np.maximum(best, CHANCE), best)  # items that balance each other push it below
         chosen = np.abs(white - best) >= np.abs(constant - best)
         worst = np.where(chosen, white, constant)
         noise = np.hypot(self.spread(REAL), np.where(chosen, self.spread(WHITE), self.spread(CONSTANT)))

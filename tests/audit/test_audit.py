@@ -120,6 +120,14 @@ def test_groups_are_means_of_levels_and_robustness_is_that_under_noise() -> None
     assert spread == pytest.approx(np.sqrt(2) * 0.05)
 
 
+def test_a_classifier_worse_than_chance_is_chance() -> None:
+    flat = {REAL: 0.4, WHITE: 1.0, CONSTANT: 0.9, "mine": 0.6}
+    halves = {name: np.array([[value], [value]]) for name, value in flat.items()}
+    made = Audit((Score("fidelity", "discriminative"),), halves, dict.fromkeys(flat, 0.5), (20, 20))
+    assert made.levels("mine") == pytest.approx([0.8])
+    assert made.levels(REAL) == pytest.approx([1.0])
+
+
 def test_windows_are_generated_at_the_covariates_of_the_real_ones() -> None:
     """A signal that follows a known covariate: right where the covariate of each window is used, else not."""
     rng = np.random.default_rng(4)
