@@ -123,7 +123,9 @@ def _own(series: Series, column: int, block: int) -> tuple[float, float, int, fl
     location, scale = location_scale(value, risk)
     scale = within_blocks(value, risk, np.flatnonzero(seen) // block) or scale
     constant = np.ptp(value) <= 1e-12 * abs(location)
-    return location, 0.0 if constant else scale, len(value), float((np.mean(risk**2) / len(value)) ** 0.5)
+    weight = 1 / (scale**2 + risk**2) ** 2  # as `location_scale` weighs readings
+    error = float(((weight * risk) ** 2).sum() ** 0.5 / weight.sum())
+    return location, 0.0 if constant else scale, len(value), error
 
 
 def _typical(moving: Floats) -> tuple[float, float]:
