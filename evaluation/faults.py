@@ -1,6 +1,6 @@
 """How well faulty readings are told from good ones: a table of areas under the ROC curve.
 
-    python -m rstime.evaluation.faults [--seeds 0 1 2] [--steps 1500] [--windows 400] [--out FILE]
+    python -m rstime.evaluation.faults [--seeds 0 1 2] [--steps 500] [--windows 400] [--out FILE]
 
 Windows of two variables that switch between regimes are read with known noise, and in test windows one stretch of
 readings is faulty in one of four ways. Every reading is scored by its p in what the others predict for it: by a trained
@@ -26,6 +26,7 @@ from rstime.datasets.simulate import regime_series, regime_truth
 from rstime.errors import RstimeWarning
 from rstime.model import RiskDiffusion
 from rstime.report import text_table
+from rstime.training import TrainingConfig
 from rstime.types import Bools, Floats, Series
 
 LENGTH, STRETCH, SIZE, TEST = 48, 8, 2.0, 60
@@ -33,6 +34,8 @@ LENGTH, STRETCH, SIZE, TEST = 48, 8, 2.0, 60
 
 FOLDS, BLOCK = 4, 8
 """What is left out together: blocks as long as a faulty stretch, one in four."""
+
+TRAINING = TrainingConfig(batch=16, learning_rate=2e-3, warmup=20, validations=5, ema=0.97)
 
 OFFSET, FACTOR = 1.0, 0.6
 """Of the second variable, so that it can be told from the first."""
@@ -133,7 +136,7 @@ def compare(seed: int, windows: int, steps: int) -> pd.DataFrame:
     """Return a row for each scorer: KS distance of p from uniform on good readings, area for each fault."""
     rng = np.random.default_rng(seed)
     train, test = (simulate(rng, count) for count in (windows, TEST))
-    model = RiskDiffusion(size="tiny", window=LENGTH)
+    model = RiskDiffusion(size="tiny", window=LENGTH, training=TRAINING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RstimeWarning)
         model.fit(train, steps=steps, max_minutes=60, seed=seed, progress=False)
@@ -159,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and write it to a file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=1500, help="of training (default: 1500)")
+    parser.add_argument("--steps", type=int, default=500, help="of training (default: 500)")
     parser.add_argument("--windows", type=int, default=400, help="to learn from (default: 400)")
     parser.add_argument("--out", type=Path, help=".csv to write")
     options = parser.parse_args(arguments)
