@@ -140,10 +140,10 @@ def compare(seed: int, windows: int, steps: int) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RstimeWarning)
         model.fit(train, steps=steps, max_minutes=60, seed=seed, progress=False)
-    settings, truth = {"folds": FOLDS, "block": BLOCK}, law()
+    truth = law()
     scorers: dict[str, Callable[[Sequence[Series]], Floats]] = {
-        "diffusion": lambda items: model.anomaly(items, **settings)["score"].to_numpy(),
-        "gaussian": lambda items: model.baseline().anomaly(items, **settings)["score"].to_numpy(),
+        "diffusion": lambda items: model.anomaly(items, folds=FOLDS, block=BLOCK)["score"].to_numpy(),
+        "gaussian": lambda items: model.baseline().anomaly(items, folds=FOLDS, block=BLOCK)["score"].to_numpy(),
         "law": lambda items: law_scores(truth, items),
     }
     cases = {name: break_windows(rng, test, fault) for name, fault in FAULTS.items()}

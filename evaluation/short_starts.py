@@ -53,7 +53,8 @@ class Conditional:
         for weight, part in zip(self.law.weights, self.law.parts, strict=True):
             mean, covariance = torch.from_numpy(part.mean), torch.from_numpy(part.covariance)
             noisy = covariance + torch.diag(tau.square())
-            log.append(math.log(weight) + MultivariateNormal(mean, noisy).log_prob(m))
+            density = MultivariateNormal(mean, noisy).log_prob(m)  # type: ignore[no-untyped-call]
+            log.append(math.log(weight) + density)
             means.append(mean + torch.linalg.solve(noisy, (m - mean).T).T @ covariance)
         share = torch.softmax(torch.stack(log), 0)[..., None]
         return (share * torch.stack(means)).sum(0)
@@ -101,8 +102,8 @@ def compare(risk: float, windows: int, samples: int, seed: int = 0) -> pd.DataFr
             row[f"CRPS, {evaluations}"] = float(np.mean(crps) / limit)
             row[f"variance, {evaluations}"] = float(np.mean(spread) / variance.mean())
         rows.append(row)
-    table = pd.DataFrame(rows)
-    return table[["start", *(c for c in table if c.startswith("CRPS")), *(c for c in table if c.startswith("var"))]]
+    columns = [f"{name}, {calls}" for name in ("CRPS", "variance") for calls in EVALUATIONS]
+    return pd.DataFrame(rows)[["start", *columns]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
