@@ -154,7 +154,8 @@ def adaptive(
     """Solve the probability-flow ODE with steps chosen by their error; of `levels` the first and last count.
 
     It is solved along the path of flow matching, q = w x(s) with w = 1 / (1 + s), whose velocity (D - q) / (1 - w) is
-    finite from w = 0 on (Lipman et al. 2023). Six evaluations a step.
+    finite from w = 0 on (Lipman et al. 2023). Six evaluations a step. All states take the same steps, so that what a
+    state is batched with changes its answer, within the tolerance.
     """
     start, stop = (1 / (1 + s) for s in (levels[0], levels[-1]))
 
