@@ -172,7 +172,7 @@ class RiskDiffusion:
         series = self._read(data, static, known, columns, rule, fitting=True)
         rule = self._learn_risk(rule, series, seed, progress)
         series = series if rule.estimate is None else [rule.estimate.apply(one) for one in series]
-        families = NoiseRule.learn(noise or {}, series, self.transforms)
+        families = NoiseRule.learn(noise or {}, series, self.transforms, risk)
         series = families.apply(series)
         held_out = None if validation is None else self._read(validation, static, known, columns, rule)
         scaler, axis = Scaler.fit(series, self.transforms), Axis.fit(series, self.config.grid)

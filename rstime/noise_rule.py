@@ -60,7 +60,11 @@ class NoiseRule:
 
     @classmethod
     def learn(
-        cls, families: Mapping[str, str | Family], series: Sequence[Series], transforms: Mapping[str, str]
+        cls,
+        families: Mapping[str, str | Family],
+        series: Sequence[Series],
+        transforms: Mapping[str, str],
+        mode: str = "known",
     ) -> NoiseRule:
         """Return the rule of these families, with bounds found in the data for laws that have no variance.
 
@@ -71,7 +75,8 @@ class NoiseRule:
         Raises
         ------
         ConfigError
-            If a family or variable is unknown, or a law has no variance in the coordinate of a transform.
+            If a family or variable is unknown; if a law has no variance where a variable is transformed, or where risk
+            is not known (`mode`, see RiskRule) but learned by a Gaussian likelihood.
         """
         known = tuple(dict.fromkeys(name for one in series for name in one.variables))
         found = {}
@@ -80,10 +85,9 @@ class NoiseRule:
                 raise ConfigError("noise", f"unknown variable {name!r}", f"Known ones: {', '.join(known)}.")
             family = family_named(given)
             if math.isinf(family.variance):
-                if transforms.get(name, "none") != "none":
-                    raise ConfigError(
-                        "noise", f"{family.kind} noise of {name!r}, which is transformed", "Leave one out."
-                    )
+                if transforms.get(name, "none") != "none" or mode != "known":
+                    why = "which is transformed" if mode == "known" else f"with risk={mode!r}"
+                    raise ConfigError("noise", f"{family.kind} noise of {name!r}, {why}", "Leave one of the two out.")
                 found[name] = _cut([one for one in series if name in one.variables], name)
             elif not isinstance(family, Gaussian):
                 found[name] = Noise(family)

@@ -148,6 +148,8 @@ def test_wrong_requests_are_refused() -> None:
         NoiseRule.learn({"x": "odd"}, some, {})
     with pytest.raises(ConfigError, match="noise: cauchy noise of 'x', which is transformed"):
         NoiseRule.learn({"x": Cauchy()}, some, {"x": "log"})
+    with pytest.raises(ConfigError, match="noise: cauchy noise of 'x', with risk='scale'"):
+        NoiseRule.learn({"x": Cauchy()}, some, {}, "scale")
     assert NoiseRule.learn({"x": Laplace()}, some, {"x": "log"}).families(("x",)) == (Laplace(),)
 
 
