@@ -209,7 +209,7 @@ def test_lightning_trains_with_its_own_callbacks_what_our_trainer_trains() -> No
     assert runs[0].steps == runs[1].steps == 30
     steps, held_out = ([[row[name] for row in run.history] for run in runs] for name in ("step", "held_out"))
     assert steps[0] == steps[1]
-    np.testing.assert_allclose(held_out[0], held_out[1], rtol=1e-3)
+    np.testing.assert_allclose(held_out[0], held_out[1], rtol=3e-3)
     refuse(ConfigError, "ckpt_path: given beside", lambda: estimator(trainer="lightning").train(entries, ckpt_path="x"))
 
 
