@@ -1,4 +1,4 @@
-"""Wasserstein distances between two samples of one size: exact, and sliced."""
+"""Wasserstein distances between two samples: exact, and sliced."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def sliced_wasserstein(one: Floats, two: Floats, seed: int = 0, directions: int 
     Parameters
     ----------
     one, two
-        (n, N) samples in the same units.
+        (k n, N) and (n, N) samples in the same units, k a whole number.
     seed, directions
         Of the random directions, and their number.
 
     Raises
     ------
     DataError
-        If the shapes differ.
+        If the dimensions differ, or the first is not a whole number of times as long as the second.
 
     Examples
     --------
@@ -62,10 +62,13 @@ def sliced_wasserstein(one: Floats, two: Floats, seed: int = 0, directions: int 
     >>> sliced_wasserstein(np.array([[0.0], [1.0]]), np.array([[3.0], [2.0]]))
     2.0
     """
-    _check(one, two)
+    _check(one[: len(two)], two)
+    times, rest = divmod(len(one), len(two))
+    if rest:
+        raise DataError("samples", f"{len(one)} and {len(two)} rows", "Give a whole number of times as many.")
     axes = np.random.default_rng(seed).standard_normal((one.shape[1], directions))
     axes /= np.linalg.norm(axes, axis=0)
-    gap = np.sort(one @ axes, axis=0) - np.sort(two @ axes, axis=0)
+    gap = np.sort(one @ axes, axis=0) - np.repeat(np.sort(two @ axes, axis=0), times, axis=0)
     return float(np.sqrt(one.shape[1] * np.mean(gap**2)))
 
 

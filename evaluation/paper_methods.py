@@ -79,17 +79,9 @@ def told_risk(y: Tensor, condition: Tensor) -> Draw:
 
 
 def posterior_mean(value: Floats, risk: Floats) -> Floats:
-    """Return E[x | y] of Gaussian rows, their moments freed from the noise: what is denoised first.
-
-    K = mean of y y' without the mean r^2 on its diagonal, projected to be positive definite.
-    """
-    mean = value.mean(0)
-    y = value - mean
-    values, vectors = np.linalg.eigh(y.T @ y / len(y) - np.diag((risk**2).mean(0)))
-    k = (vectors * np.maximum(values, 1e-2)) @ vectors.T
-    noise = np.maximum(risk, 1e-3) ** 2
-    rows = [k @ np.linalg.solve(k + np.diag(r2), one) for one, r2 in zip(y, noise, strict=True)]
-    return np.asarray(np.where(risk > 0, mean + np.array(rows), value))
+    """Return E[x | y] of rows whose law is the Gaussian fitted to them: what is denoised first, and exact entries."""
+    mean, _ = fit_factors(value, risk)(_tensor(value), _tensor(risk))
+    return np.where(risk > 0, mean.double().numpy(), value)
 
 
 def _tensor(x: Floats) -> Tensor:
@@ -204,8 +196,8 @@ def regressor(rows: Rows, schedule: SDE, budget: Budget, generator: torch.Genera
 
 
 def floor(rows: Rows, schedule: SDE, budget: Budget, generator: torch.Generator, count: int) -> Tensor:
-    """Return the clean training rows, which no method has: the distance between two samples of one law."""
-    return _tensor(rows.clean[:count])
+    """Draw from the clean rows, which no method has: what remains of the distance by chance."""
+    return _tensor(rows.clean)[torch.randint(len(rows.clean), (count,), generator=generator)]
 
 
 METHODS: Mapping[str, Method] = {
@@ -221,5 +213,5 @@ METHODS: Mapping[str, Method] = {
     "ours-missing": _plain(lambda rows: _with_risk(at_level, rows.value, np.where(rows.spoilt, math.inf, rows.risk))),
     "ours-drawn": _plain(_drawn),
 }
-"""Clean training rows; risk ignored; the risk guides, is generated along, or is told; clean rows alone; denoised rows;
+"""Clean rows again; risk ignored; the risk guides, is generated along, or is told; clean rows alone; denoised rows;
 one level a row; a level an entry; that with spoilt entries left out, or (fills only) filled by a new draw each time."""

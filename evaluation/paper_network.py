@@ -44,7 +44,7 @@ class Budget:
     steps: int = 1000
     batch: int = 128
     rate: float = 2e-3
-    evaluations: int = 50
+    evaluations: int = 100
 
 
 class Denoiser(nn.Module):

@@ -62,8 +62,10 @@ class Factors:
 def fit_factors(value: Floats, risk: Floats, most: int = MOST_FACTORS) -> Factors:
     """Fit the factors to the moments of noisy, incomplete rows, freed from the noise.
 
-    K_ij = mean of y_i y_j over the rows that have both, less the mean r_i^2 on the diagonal; W its leading directions,
-    at most half of N, and sigma^2 what they leave of its diagonal.
+    K_ij = sum w_i w_j y_i y_j / sum w_i w_j, on the diagonal less sum w_i^2 r_i^2 / sum w_i^2, with w = 1 / (1 + r^2),
+    0 for what is missing: products of different entries are unbiased, and noisy ones count less (theory 3). W has the
+    leading directions, at most half of N, less the mean of the others (Tipping and Bishop 1999), and sigma^2 is what it
+    leaves of the diagonal.
 
     Parameters
     ----------
@@ -73,14 +75,15 @@ def fit_factors(value: Floats, risk: Floats, most: int = MOST_FACTORS) -> Factor
         Largest number of factors.
     """
     seen = np.isfinite(risk)
-    count = np.maximum(seen.sum(0), 1)
-    mean = np.where(seen, value, 0.0).sum(0) / count
-    y, r = np.where(seen, value - mean, 0.0), np.where(seen, risk, 0.0)
-    pairs = seen.T.astype(np.float64) @ seen.astype(np.float64)
-    k = y.T @ y / np.maximum(pairs, 1) - np.diag((r**2).sum(0) / count)
+    square = np.where(seen, risk, 0.0) ** 2
+    weight = np.where(seen, 1 / (1 + square), 0.0)
+    mean = (weight * np.where(seen, value, 0.0)).sum(0) / np.maximum(weight.sum(0), SMALLEST_VARIANCE)
+    y, pairs = weight * np.where(seen, value - mean, 0.0), np.maximum(weight.T @ weight, SMALLEST_VARIANCE)
+    k = (y.T @ y - np.diag((weight**2 * square).sum(0))) / pairs
     values, vectors = np.linalg.eigh(k)
     kept = max(min(most, len(k) // 2), 1)
-    loadings = vectors[:, -kept:] * np.sqrt(np.maximum(values[-kept:], 0))
+    white = np.maximum(values[:-kept].mean(), 0) if kept < len(k) else 0.0
+    loadings = vectors[:, -kept:] * np.sqrt(np.maximum(values[-kept:] - white, 0))
     rest = np.maximum(np.diag(k) - (loadings**2).sum(1), SMALLEST_VARIANCE)
     as_tensor = [torch.as_tensor(x, dtype=torch.float32) for x in (mean, loadings, rest)]
     return Factors(*as_tensor)

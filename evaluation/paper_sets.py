@@ -48,8 +48,8 @@ class Rows:
         (K, n, N) K fills of which `value` is the centre, equal to `value` where the entry is exact; K = 0 where spoilt
         entries are measurements.
     clean
-        (n, N) the clean rows behind them, for the floor of the distance alone.
-    truth
+        (n, N) the clean rows behind them, which no method sees.
+    others
         (n, N) other clean rows.
     """
 
@@ -58,7 +58,7 @@ class Rows:
     spoilt: Bools
     draws: Floats
     clean: Floats
-    truth: Floats
+    others: Floats
 
 
 def fill_neighbours(value: Floats, gone: Bools, neighbours: int = NEIGHBOURS) -> tuple[Floats, Floats, Floats]:
@@ -135,7 +135,7 @@ NAMES = tuple(f"{name}-{way}" for way in WAYS for name in (WINDOWS, *TABLES))
 
 
 def paper_set(name: str, seed: int, root: Path | None = None) -> Rows:
-    """Load a data set, keep half of its rows as truth, and spoil the other half.
+    """Load a data set, keep half of its rows apart, and spoil the other half.
 
     Parameters
     ----------
@@ -161,14 +161,14 @@ def paper_set(name: str, seed: int, root: Path | None = None) -> Rows:
     clean = rng.permutation(windows)[: 2 * MOST_ROWS]
     half = len(clean) // 2
     centre, scale = clean[:half].mean(0), clean[:half].std(0)
-    train, truth = ((part - centre) / scale for part in (clean[:half], clean[half : 2 * half]))
+    train, others = ((part - centre) / scale for part in (clean[:half], clean[half : 2 * half]))
     if way == "noisy":
         value, risk = measure(train, rng)
-        return Rows(value, risk, risk > 0, np.zeros((0, *value.shape)), train, truth)
+        return Rows(value, risk, risk > 0, np.zeros((0, *value.shape)), train, others)
     if masks is None:
         gone = rng.random(train.shape) < MASKED
         value, risk, draws = fill_neighbours(train, gone)
     else:
         gone = ward_masks(masks, len(train), CLEAN_ROWS, rng)
         value, risk, draws = fill_gaps(train, gone, NEIGHBOURS, rng)
-    return Rows(value, risk, gone, draws, train, truth)
+    return Rows(value, risk, gone, draws, train, others)

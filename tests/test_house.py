@@ -148,6 +148,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.backtest": MODEL | {"evaluation", "evaluation.baselines", "evaluation.classics"},
     "evaluation.pairs": BASE | {"datasets", "risk", "evaluation", "report", "plotting_risk"},
     "evaluation.paper": BASE | {"datasets", "evaluation", "report", *PAPER},
+    "evaluation.paper_toy": BASE | {"diffusion", "plotting", "report", "risk"},
     "evaluation.paper_sets": BASE | {"evaluation", "evaluation.paper_windows"},
     "evaluation.paper_windows": BASE | {"datasets"},
     "evaluation.paper_prior": BASE,
