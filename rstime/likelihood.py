@@ -137,19 +137,18 @@ def _traced(denoiser: Denoiser, tokens: Tokens, vectors: Tensor) -> Traced:
     wide = tokens.double()
 
     def estimate(m: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-        belief = denoiser.prior.condition(wide, tau).belief(m[None])
+        conditioned = denoiser.prior.condition(wide, tau)
+        belief = conditioned.belief(m[None])
         mean, derivative = belief.mean[0], (belief.variance / tau.square()).masked_fill(torch.isinf(tau), 0.0)
         if denoiser.network is None:
             return mean, derivative
-        level = tau.float()
-        conditioned = denoiser.prior.condition(tokens, level)
 
         def correction(x: Tensor) -> Tensor:
             own = conditioned.belief(x)
-            features = denoiser.features(own, x, level)
+            features = denoiser.features(own, x, tau).float()
             return combine(own, features, denoiser.gates(features, tokens)) - own.mean
 
-        parts = [differentiate(correction, m.float(), some) for some in torch.split(vectors, PROBES)]
+        parts = [differentiate(correction, m, some) for some in torch.split(vectors, PROBES)]
         return mean + parts[0][0], derivative + sum(part for _, part in parts)
 
     return estimate

@@ -24,6 +24,7 @@ from rstime.gaussian import GaussianModel
 from rstime.gaussian_fit import GaussianConfig
 from rstime.likelihood import likelihood_items, score_items
 from rstime.model import RiskDiffusion
+from rstime.network.transformer import SIZES, Transformer
 from rstime.tokens import Tokens
 from rstime.types import Series
 from rstime.windows import Item
@@ -207,6 +208,21 @@ def test_scores_are_the_residuals_to_what_the_other_folds_predict(block: int) ->
         law = truth(WINDOW).posterior(value, others)
         want = (value[i] - law.mean[i]) / math.sqrt(law.covariance[i, i] + risk[i] ** 2)
         assert found[i, 0] == pytest.approx(want, abs=0.003)
+
+
+def test_linear_cost_form_of_the_prior_gives_the_same() -> None:
+    """With a network: gradients pass through the smoother as through the dense form."""
+    torch.manual_seed(0)
+    network = Transformer(SIZES["tiny"], 1, 0, WINDOW).requires_grad_(False)
+    torch.nn.init.normal_(network.head.weight, std=0.05, generator=torch.Generator().manual_seed(0))
+    chain = GaussianModel(1, 0, WINDOW, joint=False).requires_grad_(False)
+    chain.load_state_dict(true_prior().state_dict())
+    items = [item.rows(slice(0, length)) for item, length in zip(items_of(2, 12, 3), (9, 5), strict=True)]
+    dense, linear = (Denoiser(prior, network).eval() for prior in (true_prior(), chain))
+    found, want = (likelihood_items(denoiser, items, float(WINDOW))[0] for denoiser in (linear, dense))
+    np.testing.assert_allclose(found, want, atol=1e-4)
+    for a, b in zip(*(score_items(denoiser, items, float(WINDOW), 2) for denoiser in (linear, dense)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
 
 
 def test_p_is_uniform_where_model_and_risks_are_right_and_tiny_at_faults() -> None:
