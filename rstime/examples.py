@@ -15,6 +15,7 @@ from rstime.diffusion.loss import perturb, risk_sensitive_loss, teaches
 from rstime.gaussian import Belief
 from rstime.noise_rule import meet
 from rstime.risk.families import Family
+from rstime.robust import hold_back, trusted
 from rstime.tokens import Tokens, pack
 from rstime.types import Batch
 from rstime.windows import draw_hidden
@@ -46,10 +47,14 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A training batch: a context, and queries that see it and themselves only (None: all is context)."""
+    """A training batch: a context, queries that see it and themselves only (None: all is context).
+
+    Only inputs within `outliers` sd of what the others say of them teach; 0 for all.
+    """
 
     context: Part
     queries: Part | None = None
+    outliers: float = 0.0
 
 
 def make_example(
@@ -59,6 +64,8 @@ def make_example(
     isolated: float,
     patterns: Sequence[float],
     families: Sequence[Family] = (),
+    teach_from: float = 1.0,
+    outliers: float = 0.0,
 ) -> Example:
     """Hide entries, draw levels, perturb, and ask the prior: everything of a step that has no gradient.
 
@@ -76,12 +83,14 @@ def make_example(
         Weights of the mask patterns random, block, channel, horizon.
     families
         Of the noise, one a channel; none where all is Gaussian.
+    teach_from, outliers
+        See TrainingConfig.
     """
     observed = torch.isfinite(batch.risk)
     hidden = draw_hidden(observed, batch.time, generator, weights=patterns)
     apart = bool(torch.rand((), generator=generator) < isolated)
     tau, _ = draw_levels(batch.risk, hidden, generator, apart)
-    met, tau = meet(families, batch.risk, tau)
+    met, tau = meet(families, batch.risk, hold_back(batch.risk, tau, teach_from))
     batch = replace(batch, risk=met)
     noise = torch.randn(tau.shape, generator=generator)
     batch, device = batch.to(denoiser.device), denoiser.device
@@ -96,14 +105,15 @@ def make_example(
         if not apart:
             tokens, y, r, t, e = part(observed)
             m = perturb(y, r, t, e)
-            return Example(Part(tokens, y, r, t, e, m, denoiser.prior.condition(tokens, t).belief(m[None])))
+            everything = Part(tokens, y, r, t, e, m, denoiser.prior.condition(tokens, t).belief(m[None]))
+            return Example(everything, outliers=outliers)
         tokens, y, r, t, e = part(observed & ~hidden)
         m = perturb(y, r, t, e)
         factor = denoiser.prior.condition(tokens, t)
         context = Part(tokens, y, r, t, e, m, factor.belief(m[None]))
         tokens, y, r, t, e = part(hidden)
         prediction = factor.predict(tokens, context.m[None])
-        return Example(context, Part(tokens, y, r, t, e, perturb(y, r, t, e), prediction))
+        return Example(context, Part(tokens, y, r, t, e, perturb(y, r, t, e), prediction), outliers)
 
 
 def example_loss(denoiser: Denoiser, example: Example) -> Tensor:
@@ -113,13 +123,15 @@ def example_loss(denoiser: Denoiser, example: Example) -> Tensor:
     """
     context = example.context
     out, memory = denoiser.remember(context.tokens, context.belief, context.m[None], context.tau)
-    terms = [(context, out[0], context.belief.variance)]
+    terms = [(context, out[0], context.belief)]
     if example.queries is not None:
         q = example.queries
         out, belief = denoiser.answer(q.tokens, q.belief, q.m[None], q.tau, memory)
-        terms.append((q, out[0], belief.variance))
+        terms.append((q, out[0], belief))
     total, count = torch.zeros(()), 0
-    for p, denoised, variance in terms:
-        total = total + risk_sensitive_loss(denoised, p.y, p.risk, p.tau, p.noise, variance).sum()
-        count = count + int(teaches(p.risk, p.tau).sum())
+    for p, denoised, belief in terms:
+        use = trusted(belief.surprise[0], example.outliers)
+        loss = risk_sensitive_loss(denoised, p.y, p.risk, p.tau, p.noise, belief.variance)
+        total = total + loss.masked_fill(~use, 0.0).sum()
+        count = count + int((teaches(p.risk, p.tau) & use).sum())
     return total / max(count, 1)

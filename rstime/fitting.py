@@ -139,7 +139,8 @@ class Fitting:
 
         def example(batch: Batch, stream: int, step: int, isolated: float) -> Example:
             generator = torch.Generator().manual_seed(self.mixed(stream, step))
-            return make_example(denoiser, batch, generator, isolated, config.patterns, self.families)
+            robust = config.teach_from, config.outliers
+            return make_example(denoiser, batch, generator, isolated, config.patterns, self.families, *robust)
 
         mode = [i % 2 if 0 < config.isolated < 1 else config.isolated for i in range(config.validation_batches)]
         validation = [example(check(i), 6, i, apart) for i, apart in enumerate(mode)]

@@ -8,7 +8,7 @@ from typing import Any
 from torch.nn import Module
 
 from rstime.errors import ConfigError
-from rstime.examples import Example, example_loss
+from rstime.examples import Example
 from rstime.training import Run, Trainer, learning_rate
 
 
@@ -75,7 +75,7 @@ def _module(base: type[Any], inner: Trainer, network: Module) -> Any:
             self.network = network
 
         def training_step(self, example: Example, index: int) -> Any:
-            loss = example_loss(inner.denoiser, example)
+            loss = inner.loss(example)
             self.log("train_loss", loss.detach(), batch_size=1)
             return loss
 

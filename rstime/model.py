@@ -19,6 +19,7 @@ from rstime.answers import anomaly_frame
 from rstime.axis import Axis, duration
 from rstime.build import build_denoiser, restore
 from rstime.config import ModelConfig
+from rstime.consistency import LOWEST
 from rstime.denoiser import Denoiser
 from rstime.diffusion.samplers import SAMPLERS
 from rstime.errors import ConfigError, DataError, NotFittedError, RstimeWarning
@@ -186,7 +187,8 @@ class RiskDiffusion:
         self._denoiser, self._prior, self.run = fitting.fit(learn, check, axis, find_device(device), place)
         self.columns, self._scaler, self._axis, self.risk, self.noise = columns, scaler, axis, rule, families
         smallest, self._counts = smallest_risks(items, len(self.variables))
-        self._floor = safe_levels(channels, smallest)
+        floor = torch.maximum(safe_levels(channels, smallest), self.training.teach_from * smallest)
+        self._floor = floor.clamp_max(LOWEST) if self.training.consistency else floor
         if self._denoiser.network is None and self.config.model == "diffusion":
             text = f"the network did not beat the Gaussian model on held-out data in {self.run.steps} steps"
             warnings.warn(f"{text}: the Gaussian model answers alone", RstimeWarning, stacklevel=2)
@@ -461,7 +463,8 @@ class RiskDiffusion:
     def support(self) -> pd.DataFrame:
         """Per variable: measurements, and the smallest risk that enough of them have (in its units, and in sd).
 
-        Of noise that is not Gaussian it is the level from which that risk teaches. Units are those of the transformed
+        Of noise that is not Gaussian, and with `teach_from`, it is the level from which that risk teaches; with the
+        consistency loss at most the level to which that reaches (`TrainingConfig`). Units are those of the transformed
         variable. Sampling below that level would extrapolate; with a network it exits at `exit_level`, in sd, the same
         for all variables. The Gaussian model alone has no such limit.
         """

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from rstime.consistency import consistency
 from rstime.denoiser import Denoiser
 from rstime.errors import ModelFileError
 from rstime.examples import Example, example_loss
@@ -42,6 +43,13 @@ class TrainingConfig:
         Number of validations in a run, and of batches in each.
     patience
         Validations without improvement before stopping early; 0 for never.
+    consistency
+        Weight of the consistency loss, by which levels below the smallest training risk are learned from those above;
+        0 for none.
+    teach_from
+        An entry of risk r teaches from the level `teach_from` r on: more than 1 where risks may be understated.
+    outliers
+        An input farther than this many sd from what the others say of it teaches nothing; 0 for no such test.
     """
 
     batch: int = 0
@@ -55,6 +63,9 @@ class TrainingConfig:
     validations: int = 20
     validation_batches: int = 8
     patience: int = 6
+    consistency: float = 0.0
+    teach_from: float = 1.0
+    outliers: float = 0.0
 
 
 @dataclass
@@ -204,13 +215,21 @@ class Trainer:
         assert network is not None
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
-        loss = example_loss(self.denoiser, example)
+        loss = self.loss(example)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), self.config.clip)
         self.optimiser.step()
         self.average.update(network, self.run.steps)
         return float(loss.detach())
+
+    def loss(self, example: Example) -> Tensor:
+        """Return the risk-sensitive loss of an example, and the consistency loss where it is asked for."""
+        loss = example_loss(self.denoiser, example)
+        if not self.config.consistency:
+            return loss
+        generator = torch.Generator().manual_seed(self.run.steps)
+        return loss + self.config.consistency * consistency(self.denoiser, example, generator)
 
     def validate(self, loss: float) -> None:
         """Score the moving average on the held-out examples; keep it if it is the best, and write the checkpoint.

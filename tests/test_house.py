@@ -32,7 +32,9 @@ WINDOWS = {"axis", "scaling", "windows"}
 PRIOR = {"tokens", "lines", "belief", "statespace", "gaussian"}
 TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "posterior"}
 FITTING = {
+    "robust",
     "examples",
+    "consistency",
     "training",
     "storage",
     "scores",
@@ -107,8 +109,10 @@ ALLOWED: dict[str, set[str]] = {
     "posterior": BASE | {"tokens", "diffusion", "gaussian", "denoiser"},
     # fitting and asking
     "storage": {"errors"},
-    "examples": BASE | WINDOWS | TENSORS | {"noise_rule", "risk"},
-    "training": BASE | WINDOWS | TENSORS | {"examples", "storage", "scores"},
+    "robust": BASE,
+    "examples": BASE | WINDOWS | TENSORS | {"noise_rule", "risk", "robust"},
+    "consistency": BASE | TENSORS | {"examples"},
+    "training": BASE | WINDOWS | TENSORS | {"examples", "consistency", "storage", "scores"},
     "inference": BASE | WINDOWS | TENSORS,
     "likelihood": BASE | WINDOWS | TENSORS,
     "config": {"errors", "network"},
@@ -160,6 +164,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.failures": MODEL | SHOW | {"datasets", "noisy_scores"},
     "evaluation.risk_pattern": MODEL | SHOW | {"datasets"},
     "evaluation.unknown": MODEL | SHOW | {"datasets"},
+    "evaluation.noise_floor": BASE | TENSORS | {"scores", "datasets", "consistency", "robust"},
     "evaluation.short_starts": BASE | {"scores", "datasets", "diffusion", "report"},
     "evaluation.faults": MODEL | SHOW | {"datasets"},
     "evaluation.real_sensors": BASE | {"datasets", "risk"},

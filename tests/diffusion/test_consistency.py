@@ -1,0 +1,163 @@
+"""Consistency against Gaussian closed forms: 0 at the exact denoiser, and the squared error of a wrong one."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import pytest
+import torch
+from torch import Tensor
+
+from oracles.gaussian import GaussianOracle, exponential_covariance
+from rstime.consistency import consistency
+from rstime.denoiser import Denoiser
+from rstime.diffusion.consistency import consistency_loss, lower
+from rstime.examples import Example, Part, example_loss
+from rstime.gaussian import GaussianModel
+from rstime.network.transformer import NetworkConfig, Transformer
+from rstime.tokens import Tokens
+from rstime.training import Trainer, TrainingConfig
+
+INF = math.inf
+N = 8
+ORACLE = GaussianOracle(torch.linspace(-1, 1, N, dtype=torch.float64), exponential_covariance(N, 3.0))
+LEVELS = {
+    "one": torch.full((N,), 0.5, dtype=torch.float64),
+    "many": torch.tensor([0.05, 0.3, 1.0, INF, 0.3, 3.0, INF, 0.7], dtype=torch.float64),
+    "none": torch.full((N,), INF, dtype=torch.float64),
+}
+STATES = (0.05, 0.5, 2.0, INF)
+
+
+def inputs(tau: Tensor, count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    x = ORACLE.draw(count, generator)
+    e = torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    return x + tau.nan_to_num(posinf=0.0) * e
+
+
+@pytest.mark.parametrize("s", STATES)
+@pytest.mark.parametrize("name", LEVELS)
+def test_the_exact_denoiser_is_consistent_at_every_pair_of_levels(name: str, s: float) -> None:
+    """Both are linear, so that the mean over draws is the answer at the mean of the draws."""
+    tau, state = LEVELS[name], torch.full((N,), s, dtype=torch.float64)
+    m = inputs(tau, 5)
+    above = ORACLE.denoise(m, tau)
+    below, lowered = lower(m, tau, above, state, torch.zeros_like(m))
+    torch.testing.assert_close(1 / lowered**2, 1 / tau**2 + 1 / state**2)
+    torch.testing.assert_close(ORACLE.denoise(below, lowered), above, rtol=0, atol=1e-9)
+
+
+def test_draws_have_the_law_of_the_reverse_process() -> None:
+    """Cov(m'', m') = Cov(m') - T' + T'' and Cov(m'') = K + T'', where x is drawn given m' in place of the real one."""
+    tau = torch.linspace(0.3, 2.0, N, dtype=torch.float64)
+    s = torch.linspace(1.0, 0.2, N, dtype=torch.float64)
+    gain, covariance = ORACLE.gain(tau)
+    basis = torch.eye(3 * N, dtype=torch.float64)
+    K = ORACLE.K
+    m = basis[:, :N] @ torch.linalg.cholesky(K + torch.diag(tau**2)).T
+    clean = m @ gain.T + basis[:, N : 2 * N] @ torch.linalg.cholesky(covariance).T
+    below, lowered = lower(m, tau, clean, s, basis[:, 2 * N :])
+    torch.testing.assert_close(below.T @ below, K + torch.diag(lowered**2))
+    torch.testing.assert_close(below.T @ m, K + torch.diag(lowered**2))
+
+
+def product(wrong: float, count: int = 40000) -> tuple[Tensor, Tensor]:
+    """Loss of a denoiser that is exact at tau' and off by a factor at tau'', per entry, and the square it estimates."""
+    generator = torch.Generator().manual_seed(1)
+    tau, s = LEVELS["one"], torch.full((N,), 0.4, dtype=torch.float64)
+    m = inputs(tau, 1).expand(count, N)
+    above, root = ORACLE.denoise(m, tau), torch.linalg.cholesky(ORACLE.gain(tau)[1])
+    answers = []
+    for _ in range(2):
+        clean = above + torch.randn(count, N, generator=generator, dtype=torch.float64) @ root.T
+        e = torch.randn(count, N, generator=generator, dtype=torch.float64)
+        below, lowered = lower(m, tau, clean, s, e)
+        answers.append(wrong * ORACLE.denoise(below, lowered))
+    loss = consistency_loss(above, *answers, torch.ones(N, dtype=torch.float64))
+    return loss, ((1 - wrong) * above[0]).square()
+
+
+def test_the_product_of_two_draws_is_an_unbiased_square() -> None:
+    loss, square = product(1.0)
+    error = loss.std(0) / math.sqrt(len(loss))
+    assert float((loss.mean(0) / error).abs().max()) < 3.5
+    loss, square = product(1.5)
+    error = loss.std(0) / math.sqrt(len(loss))
+    assert float(((loss.mean(0) - square) / error).abs().max()) < 3.5
+    assert float(loss.mean()) > 0.05
+
+
+def test_another_law_is_consistent_with_itself() -> None:
+    """Consistency alone does not tell laws apart: the levels above, which data teach, must."""
+    other = GaussianOracle(ORACLE.mu, 2 * ORACLE.K)
+    tau, s = LEVELS["one"], torch.full((N,), 0.4, dtype=torch.float64)
+    m = inputs(tau, 3)
+    above = other.denoise(m, tau)
+    below, lowered = lower(m, tau, above, s, torch.zeros_like(m))
+    torch.testing.assert_close(other.denoise(below, lowered), above)
+    exact = ORACLE.denoise(m, tau)
+    below, lowered = lower(m, tau, exact, s, torch.zeros_like(m))
+    assert float((other.denoise(below, lowered) - exact).abs().max()) > 0.02
+
+
+def test_gradient_is_that_of_the_square_and_reaches_one_draw_only() -> None:
+    above, first, second = (torch.tensor([x], requires_grad=True) for x in (1.0, 0.5, 0.8))
+    loss = consistency_loss(above, first, second, torch.tensor([0.5]))
+    assert loss.item() == pytest.approx(0.5 * 0.2 / 0.5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert above.grad is None
+    assert second.grad is None
+    assert first.grad is not None
+    assert float(first.grad) == pytest.approx(-2 * 0.2 / 0.5)
+
+
+T = 6
+
+
+def make_example_at(levels: float) -> tuple[Denoiser, Example]:
+    """Draws of the prior's own law at one level, and a network that says nothing yet."""
+    torch.manual_seed(0)
+    prior = GaussianModel(1, 0, float(T))
+    denoiser = Denoiser(prior, Transformer(NetworkConfig(16, 1, 1), 1, 0, float(T)))
+    cell = torch.arange(T).expand(400, -1)
+    tokens = Tokens(cell.float(), torch.zeros_like(cell), torch.zeros(400, T, 0), cell >= 0, cell)
+    with torch.no_grad():
+        root = torch.linalg.cholesky(prior.covariance(tokens)[0])
+        m = torch.randn(400, T) @ root.T.float() + levels * torch.randn(400, T)
+        tau = torch.full_like(m, levels)
+        belief = prior.condition(tokens, tau).belief(m[None])
+    return denoiser, Example(Part(tokens, m, tau, tau, torch.zeros_like(m), m, belief))
+
+
+def estimate(denoiser: Denoiser, example: Example) -> tuple[float, float]:
+    """Mean of the loss over draws, and its standard error."""
+    losses = [consistency(denoiser, example, torch.Generator().manual_seed(i)).item() for i in range(24)]
+    return statistics.fmean(losses), statistics.stdev(losses) / math.sqrt(len(losses))
+
+
+def test_model_is_consistent_as_long_as_it_is_gaussian() -> None:
+    denoiser, example = make_example_at(0.5)
+    mean, error = estimate(denoiser, example)
+    assert error < 0.02
+    assert abs(mean) < 3.5 * error
+    assert denoiser.network is not None
+    torch.nn.init.normal_(denoiser.network.head.weight, std=1.0)  # a network that says anything
+    mean, error = estimate(denoiser, example)
+    assert mean > 3.5 * error
+
+
+def test_loss_of_training_is_unchanged_without_it_and_moves_the_network_with_it() -> None:
+    denoiser, example = make_example_at(0.5)
+    assert denoiser.network is not None
+    torch.nn.init.normal_(denoiser.network.head.weight, std=0.3)
+    plain = Trainer(denoiser, lambda step: example, [], TrainingConfig())
+    torch.testing.assert_close(plain.loss(example), example_loss(denoiser, example), rtol=0, atol=0)
+    asked = Trainer(denoiser, lambda step: example, [], TrainingConfig(consistency=1.0))
+    loss = asked.loss(example)
+    torch.testing.assert_close(asked.loss(example), loss, rtol=0, atol=0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradient = denoiser.network.head.weight.grad
+    assert gradient is not None
+    assert float(gradient.norm()) > 0
