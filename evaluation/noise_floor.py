@@ -81,8 +81,9 @@ class Small(nn.Module):
     def __init__(self, K: Tensor):
         super().__init__()
         self.K, n = K, len(K)
-        self.net = nn.Sequential(nn.Linear(4 * n, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU(), nn.Linear(96, n))
-        nn.init.zeros_(self.net[-1].weight)
+        last = nn.Linear(96, n)
+        nn.init.zeros_(last.weight)
+        self.net = nn.Sequential(nn.Linear(4 * n, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU(), last)
 
     def forward(self, m: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return D and the residuals of (S, B, N) inputs at (B, N) levels, and V."""
@@ -181,7 +182,7 @@ def consistent(model: Small, m: Tensor, tau: Tensor, generator: torch.Generator)
 def spread(K: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
     """Return (S, B, N) draws from N(0, Cov[x | m]) of the Gaussian model."""
     values, vectors = torch.linalg.eigh(condition(K.double(), tau.double())[2])
-    root = (vectors * values.clamp_min(0).sqrt()[..., None, :]).float()
+    root: Tensor = (vectors * values.clamp_min(0).sqrt()[..., None, :]).float()
     return (root @ normal[..., None])[..., 0]
 
 

@@ -75,7 +75,8 @@ def product(wrong: float, count: int = 40000) -> tuple[Tensor, Tensor]:
         e = torch.randn(count, N, generator=generator, dtype=torch.float64)
         below, lowered = lower(m, tau, clean, s, e)
         answers.append(wrong * ORACLE.denoise(below, lowered))
-    loss = consistency_loss(above, *answers, torch.ones(N, dtype=torch.float64))
+    first, second = answers
+    loss = consistency_loss(above, first, second, torch.ones(N, dtype=torch.float64))
     return loss, ((1 - wrong) * above[0]).square()
 
 
