@@ -157,7 +157,8 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
             Entries in GluonTS's fields, read once; `with_risk` adds their risk.
         validation_data
             Entries of which the last window, context and horizon, is scored. If None every tenth entry of the training
-            data is held out; of fewer than ten the last eighth, or horizon if that is more, of each of four horizons.
+            data is held out; of fewer than ten the last eighth of each that has four horizons, or its last horizon if
+            that is more.
         shuffle_buffer_length, cache_data
             As other estimators have them; windows are always drawn at random, from memory.
         ckpt_path
@@ -206,7 +207,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
     def _instances(
         self, series: list[Series], validation: list[Series] | None, scale: ItemScale | None
     ) -> tuple[list[Series], list[Series]]:
-        """Cut series into windows to learn from and held-out ones: (item, where it is cut)."""
+        """Cut series into windows to learn from, and held-out ones."""
         horizon, alone = self.prediction_length, validation is None and len(series) < FEW
         stride = max(sum(len(one.time) for one in series) // INSTANCES, 1)
         learn: list[tuple[Series, range]] = []

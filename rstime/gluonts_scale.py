@@ -123,7 +123,7 @@ def _own(series: Series, column: int, block: int) -> tuple[float, float, int, fl
     location, scale = location_scale(value, risk)
     scale = within_blocks(value, risk, np.flatnonzero(seen) // block) or scale
     constant = np.ptp(value) <= 1e-12 * abs(location)
-    weight = 1 / (scale**2 + risk**2) ** 2  # as `location_scale` weighs readings
+    weight = 1 / (scale**2 + risk**2) ** 2  # near those of `location_scale`, whose variance is that over all readings
     error = float(((weight * risk) ** 2).sum() ** 0.5 / weight.sum())
     return location, 0.0 if constant else scale, len(value), error
 
