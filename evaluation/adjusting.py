@@ -40,11 +40,11 @@ def adjustment(
 def held_out(task: Task, seed: int) -> tuple[Task, list[Series]]:
     """Return questions about readings that are known, with the training data of the task, and these readings.
 
-    Of a forecast they are the last windows of the training items, which training may have seen; of an imputation,
-    readings of the validation part taken away at random, as many as leave the share of readings of the test items, and
-    LEAST_SHARE at least.
+    They are the task's own checks where it has any. Of a forecast they are the last windows of the training items,
+    which training may have seen; of an imputation, readings of the validation part taken away at random, as many as
+    leave the share of readings of the test items, and LEAST_SHARE at least.
     """
-    found = list(_futures(task) if task.future else _hidden(task, np.random.default_rng([seed, 3])))
+    found = task.checks or list(_futures(task) if task.future else _hidden(task, np.random.default_rng([seed, 3])))
     test, readings = [item for item, _ in found], [reading for _, reading in found]
     where = [np.asarray(item.asked) for item in test]
     nothing = [np.zeros_like(mask) for mask in where]

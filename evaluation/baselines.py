@@ -134,6 +134,7 @@ def fit(
     steps = settings.steps if model == "diffusion" else None
     return fresh.fit(
         task.train,
+        noise=task.noise,
         validation=task.validation,
         steps=steps,
         max_minutes=settings.minutes,

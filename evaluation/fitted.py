@@ -27,7 +27,7 @@ def digest(task: Task, settings: Settings, name: str) -> str:
     """
     said = (name, settings.seed, settings.minutes, settings.steps, settings.size, settings.prior, version("rstime"))
     ahead = int(task.future[0].any(1).sum()) if task.future else 0
-    found = hashlib.sha256(repr((said, task.window, task.step, ahead, task.freq)).encode())
+    found = hashlib.sha256(repr((said, task.window, task.step, ahead, task.freq, sorted(task.noise.items()))).encode())
     for part in (task.train, task.validation):
         found.update(f"{len(part)} items".encode())
         for item in part:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rstime import scores
 from rstime.datasets import etth, physionet2012
 from rstime.datasets.laws import Truth
+from rstime.risk.families import Family
 from rstime.types import Bools, Floats, Posterior, Series
 
 
@@ -46,6 +47,11 @@ class Task:
         Steps in a season, and the frequency as GluonTS has it ("" for none), where something is forecast.
     scale
         One (C,) array an item: `rstime.scores.seasonal_error` of its clean past, for MASE; empty for none.
+    noise
+        Family of the noise of a variable, where it is known to be another than white and Gaussian.
+    checks
+        Questions about the validation part like those of `test`, and their answers as exact readings; empty where
+        readings of `validation` taken away at random are like them (`rstime.evaluation.adjusting`).
     """
 
     name: str
@@ -62,11 +68,14 @@ class Task:
     season: int = 1
     freq: str = ""
     scale: list[Floats] = field(default_factory=list)
+    noise: Mapping[str, Family] = field(default_factory=dict)
+    checks: list[tuple[Series, Series]] = field(default_factory=list)
 
     def shown(self, change: Callable[[Series], Series]) -> Task:
         """Return the task with another look of every item that models see; truths and scored entries stay."""
         train, validation, test = ([change(item) for item in part] for part in (self.train, self.validation, self.test))
-        return replace(self, train=train, validation=validation, test=test)
+        checks = [(change(item), answer) for item, answer in self.checks]
+        return replace(self, train=train, validation=validation, test=test, checks=checks)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,24 +1,31 @@
 """Tasks with the noise that sensors really have: a sensor brought to its reference, which alone is the truth.
 
-The line of the sensor and its risk are fitted on the training part (`rstime.risk.line.fit_line`). Models learn from
-the reference where it is known, as exact, and from the calibrated sensor elsewhere; in the test part they see the
-sensor alone, and are scored at the stamps of the reference: "hidden" where the reading of the sensor was taken away,
-"noisy" where it is there. The reference has errors of its own (some 5 to 7 % for fingersticks), the same for all
-methods.
+The line of the sensor is fitted on the training part (`rstime.risk.line.fit_line`); its risk, and how long its errors
+last, are those of readings it was not fitted to: of each fifth of the time by the line of those before, or of each
+fifth of the people by that of the others, as the test part will meet it. Models learn from the reference where it is
+known, as exact, and from the calibrated sensor elsewhere; in the test part they see the sensor alone, and are scored at
+the stamps of the reference: "hidden" where the reading of the sensor was taken away, "noisy" where it is there. The
+validation part asks the same, for an adjustment of bands. The reference has errors of its own (some 5 to 7 % for
+fingersticks), the same for all methods.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rstime.datasets import air_quality_uci, shanghai_cgm
 from rstime.datasets.missing import PATTERNS
 from rstime.evaluation.protocol import Task
 from rstime.evaluation.spec import Protocol
 from rstime.evaluation.study import rows_of
+from rstime.risk.correlated import fit_correlated
+from rstime.risk.families import Family
 from rstime.risk.line import SensorLine, fit_line
 from rstime.types import Bools, Floats, Series
 
@@ -27,6 +34,10 @@ GAS = ("CO", "PT08.S1(CO)", "CO(GT)")
 
 CLIMATE = ("T", "RH")
 GLUCOSE = ("glucose", "cgm_mg_dl", "cbg_mg_dl")
+FOLDS = 5
+
+Question: TypeAlias = tuple[Series, Floats, Bools]
+"""An item of calibrated readings, its (T,) references, and the readings that are hidden."""
 
 
 def calibrated_air(protocol: Protocol, seed: int, root: str | Path | None) -> Task:
@@ -35,20 +46,23 @@ def calibrated_air(protocol: Protocol, seed: int, root: str | Path | None) -> Ta
     name, sensor, reference = _columns(raw, GAS)
     climate = raw.value[:, [raw.variables.index(variable) for variable in CLIMATE]]
     ends = np.cumsum([round(part if part > 1 else part * len(raw.time)) for part in protocol.split])
-    line = _line(sensor[: ends[0]], reference[: ends[0]], climate[: ends[0]])
-    reading = line.value(sensor, climate)
+    first = slice(ends[0])
+    fifths = np.arange(ends[0]) * FOLDS // ends[0]
+    line, errors = _held_out(sensor[first], reference[first], fifths, climate[first], forward=True)
+    reading, sd = line.value(sensor, climate), float(np.sqrt(np.nanmean(errors**2)))
     lost = _mask(protocol, np.random.default_rng(seed), reading)
-    item = Series(raw.item_id, raw.time, (name,), *_column(reading, line.sd))
-    windows = range(ends[1], min(ends[2], len(raw.time)) - protocol.window + 1, protocol.stride or protocol.window)
-    spans = [slice(start, start + protocol.window) for start in windows]
-    tests = [
-        (replace(rows_of(item, rows), item_id=f"{raw.item_id}@{rows.start}"), reference[rows], lost[rows])
-        for rows in spans
-    ]
-    learn = [
-        _with_reference(rows_of(item, rows), reference[rows]) for rows in (slice(ends[0]), slice(ends[0], ends[1]))
-    ]
-    return _task(protocol, [learn[0]], [learn[1]], tests, 3600.0)
+    item = Series(raw.item_id, raw.time, (name,), *_column(reading, sd))
+
+    def windows(first: int, last: int) -> list[Question]:
+        starts = range(first, min(last, len(raw.time)) - protocol.window + 1, protocol.stride or protocol.window)
+        spans = [slice(start, start + protocol.window) for start in starts]
+        cut = [replace(rows_of(item, rows), item_id=f"{raw.item_id}@{rows.start}") for rows in spans]
+        return [(one, reference[rows], lost[rows]) for one, rows in zip(cut, spans, strict=True)]
+
+    spans = (first, slice(ends[0], ends[1]))
+    learn = [[_with_reference(rows_of(item, rows), reference[rows])] for rows in spans]
+    noise = _noise(name, [raw.time[first]], [errors / sd])
+    return _task(protocol, learn, windows(ends[0], ends[1]), windows(ends[1], ends[2]), 3600.0, noise)
 
 
 def calibrated_glucose(protocol: Protocol, seed: int, root: str | Path | None) -> Task:
@@ -57,25 +71,31 @@ def calibrated_glucose(protocol: Protocol, seed: int, root: str | Path | None) -
     rng = np.random.default_rng(seed)
     people = rng.permutation(sorted({shanghai_cgm.patient(item) for item in items}))
     ends = np.cumsum([round(part if part > 1 else part * len(people)) for part in protocol.split])
-    place = {str(who): int(np.searchsorted(ends, number, side="right")) for number, who in enumerate(people)}
+    number = {str(who): place for place, who in enumerate(people)}
     parts: list[list[Series]] = [[], [], []]
     for item in items:
-        part = place[shanghai_cgm.patient(item)]
+        part = int(np.searchsorted(ends, number[shanghai_cgm.patient(item)], side="right"))
         if part < len(parts):
             parts[part].append(item)
-    pairs = [np.concatenate(columns) for columns in zip(*(_columns(one, GLUCOSE)[1:] for one in parts[0]), strict=True)]
-    line = _line(pairs[0], pairs[1])
+    sensor, reference = (
+        np.concatenate(columns) for columns in zip(*(_columns(one, GLUCOSE)[1:] for one in parts[0]), strict=True)
+    )
+    folds = [np.full(len(one.time), number[shanghai_cgm.patient(one)] % FOLDS) for one in parts[0]]
+    line, errors = _held_out(sensor, reference, np.concatenate(folds))
+    sd = float(np.sqrt(np.nanmean(errors**2)))
 
     def measured(item: Series) -> tuple[Series, Floats]:
         name, sensor, reference = _columns(item, GLUCOSE)
-        return Series(item.item_id, item.time, (name,), *_column(line.value(sensor), line.sd)), reference
+        return Series(item.item_id, item.time, (name,), *_column(line.value(sensor), sd)), reference
 
+    def questions(part: list[Series]) -> list[Question]:
+        return [(one, truth, _mask(protocol, rng, one.value[:, 0])) for one, truth in map(measured, part)]
+
+    ends = np.cumsum([len(one.time) for one in parts[0]])[:-1]
+    noise = _noise(GLUCOSE[0], [one.time for one in parts[0]], np.split(errors / sd, ends))
     learn = [[_with_reference(*measured(item)) for item in part] for part in parts[:2]]
-    tests = []
-    for item in parts[2]:
-        one, reference = measured(item)
-        tests.append((one, reference, _mask(protocol, rng, one.value[:, 0])))
-    return _task(protocol, learn[0], learn[1], tests, 900.0)
+    tests = questions(parts[2])
+    return _task(protocol, learn, questions(parts[1]), tests, 900.0, noise)
 
 
 def _columns(item: Series, names: tuple[str, str, str]) -> tuple[str, Floats, Floats]:
@@ -106,28 +126,66 @@ def _with_reference(item: Series, reference: Floats) -> Series:
     return replace(item, value=value, risk=risk)
 
 
+def _held_out(
+    sensor: Floats,
+    reference: Floats,
+    fold: NDArray[np.int64],
+    covariates: Floats | None = None,
+    forward: bool = False,
+) -> tuple[SensorLine, Floats]:
+    """Return the line of all pairs, and each fold's errors by the line of the others (or of those before it).
+
+    Errors are NaN where there is no pair, and in the first fold where there is none before.
+    """
+    errors = np.full(len(sensor), np.nan)
+    for number in np.unique(fold)[int(forward) :]:
+        mine = fold == number
+        others = fold < number if forward else ~mine
+        rest = None if covariates is None else covariates[others]
+        line = _line(sensor[others], reference[others], rest)
+        errors[mine] = line.value(sensor[mine], None if covariates is None else covariates[mine]) - reference[mine]
+    return _line(sensor, reference, covariates), errors
+
+
+def _noise(variable: str, stamps: Sequence[NDArray[Any]], errors: Sequence[Floats]) -> dict[str, Family]:
+    """Learn how long standardised errors last."""
+    family = fit_correlated(stamps, errors)
+    return {} if family is None else {variable: family}
+
+
 def _task(
     protocol: Protocol,
-    train: list[Series],
-    validation: list[Series],
-    tests: list[tuple[Series, Floats, Bools]],
+    learn: list[list[Series]],
+    checks: list[Question],
+    tests: list[Question],
     step: float,
+    noise: dict[str, Family],
 ) -> Task:
     """Hide readings of the sensor, and score where there is a reference and the item has at least one reading."""
-    kept = []
-    for item, reference, lost in tests:
-        seen = replace(item, risk=np.where(lost[:, None], np.inf, item.risk), asked=np.isfinite(reference)[:, None])
-        if seen.observed.any() and np.isfinite(reference).any():
-            kept.append((seen, reference[:, None]))
-    known = [np.isfinite(reference) for _, reference in kept]
+    asked, kept = _asked(checks), _asked(tests)
+    known = [np.isfinite(truth) for _, truth in kept]
     return Task(
         name=protocol.name,
-        train=train,
-        validation=validation,
+        train=learn[0],
+        validation=learn[1],
         test=[item for item, _ in kept],
-        truth=[reference for _, reference in kept],
+        truth=[truth for _, truth in kept],
         hidden=[mask & ~item.observed for mask, (item, _) in zip(known, kept, strict=True)],
         noisy=[mask & item.observed for mask, (item, _) in zip(known, kept, strict=True)],
         window=protocol.window,
         step=step,
+        noise=noise,
+        checks=[
+            (item, replace(item, value=truth, risk=np.where(np.isfinite(truth), 0.0, np.inf))) for item, truth in asked
+        ],
     )
+
+
+def _asked(questions: list[Question]) -> list[tuple[Series, Floats]]:
+    """Return what is shown of items that have a reading and a reference, and the (T, 1) references."""
+    found = []
+    for item, reference, lost in questions:
+        seen = replace(item, risk=np.where(lost[:, None], np.inf, item.risk), asked=np.isfinite(reference)[:, None])
+        if seen.observed.any() and np.isfinite(reference).any():
+            found.append((seen, reference[:, None]))
+    return found

@@ -11,8 +11,9 @@ from rstime.evaluation.protocol import Task
 from rstime.types import Bools, Series
 
 TREATMENTS = ("clean", "known", "keep", "drop", "covariate")
-"""clean: there is no noise. known: the method takes the risk of each reading. keep: all readings as if exact. drop: the
-risky ones as if missing. covariate: as keep, with the risk as one more input, 0 in the future."""
+"""clean: there is no noise. known: the method takes the risk of each reading, and the family of the noise where that is
+known. keep: all readings as if exact. drop: the risky ones as if missing. covariate: as keep, with the risk as one more
+input, 0 in the future."""
 
 
 def treat(task: Task, treatment: str) -> Task:
@@ -30,7 +31,7 @@ def treat(task: Task, treatment: str) -> Task:
             return replace(item, risk=np.where(item.observed, 0.0, np.inf))
         return replace(item, risk=np.where(item.observed & ~risky(item), 0.0, np.inf))
 
-    return task.shown(show)
+    return replace(task.shown(show), noise={})
 
 
 def risky(item: Series) -> Bools:

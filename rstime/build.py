@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rstime.config import ModelConfig
+from rstime.correlation import Parts
 from rstime.denoiser import Denoiser
 from rstime.errors import ConfigError, ModelFileError
 from rstime.gaussian import GaussianModel
@@ -21,7 +22,7 @@ from rstime.windows import Item, Windows
 JOINT = 700  # measurements a window up to which all of them are treated together
 
 
-def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig) -> dict[str, Any]:
+def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig, correlated: Parts = ()) -> dict[str, Any]:
     """Choose the prior's structure by size: joint over variables and time, or each variable on its own.
 
     Parameters
@@ -30,18 +31,21 @@ def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig) -> 
         What is learned from, whole and as windows.
     config
         Gives the length of a window in steps.
+    correlated
+        Errors that last, as GaussianModel takes them.
 
     Returns
     -------
     dict
         Arguments of GaussianModel, as plain numbers.
     """
-    return {
+    plan = {
         "channels": items[0].value.shape[1],
         "covariates": items[0].covariates.shape[1],
         "window": config.window,
         "joint": measurements(windows, 0.9) <= JOINT,
     }
+    return {**plan, "correlated": correlated} if correlated else plan
 
 
 def batch_size(windows: Windows) -> int:

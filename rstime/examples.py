@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from rstime.correlation import remove_errors
 from rstime.denoiser import Denoiser
 from rstime.diffusion.levels import draw_levels
 from rstime.diffusion.loss import perturb, risk_sensitive_loss, teaches
@@ -86,6 +87,7 @@ def make_example(
     teach_from, outliers
         See TrainingConfig.
     """
+    batch = without_errors(denoiser, batch, generator)
     observed = torch.isfinite(batch.risk)
     hidden = draw_hidden(observed, batch.time, generator, weights=patterns)
     apart = bool(torch.rand((), generator=generator) < isolated)
@@ -114,6 +116,16 @@ def make_example(
         tokens, y, r, t, e = part(hidden)
         prediction = factor.predict(tokens, context.m[None])
         return Example(context, Part(tokens, y, r, t, e, perturb(y, r, t, e), prediction), outliers)
+
+
+def without_errors(denoiser: Denoiser, batch: Batch, generator: torch.Generator) -> Batch:
+    """Take a draw of the errors that last, if any do, off the measurements of a batch on the CPU."""
+    if denoiser.prior.correlation is None:
+        return batch
+    with torch.no_grad():
+        normal = torch.randn((1, *batch.risk.shape), generator=generator).to(denoiser.device)
+        found = remove_errors(denoiser.prior, batch.to(denoiser.device), normal).to("cpu")
+    return replace(found, value=found.value[0])
 
 
 def example_loss(denoiser: Denoiser, example: Example) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from rstime.axis import DAY, Axis
 from rstime.build import batch_size, build_denoiser, plan_prior
 from rstime.config import ModelConfig
+from rstime.correlation import Parts
 from rstime.denoiser import Denoiser
 from rstime.errors import ConfigError
 from rstime.examples import Example, make_example
@@ -69,6 +70,8 @@ class Fitting:
         (trainer, steps, minutes) -> run: what trains the network.
     families
         Of the noise, one a channel; none where all is Gaussian.
+    correlated
+        Errors that last, as GaussianModel takes them.
     """
 
     model: ModelConfig
@@ -80,6 +83,7 @@ class Fitting:
     progress: bool
     loop: Callable[[Trainer, int | None, float], Run] = Trainer.train
     families: tuple[Family, ...] = ()
+    correlated: Parts = ()
 
     def fit(
         self, learn: Sequence[Item], check: Sequence[Item], axis: Axis, device: torch.device, checkpoint: Path | None
@@ -107,7 +111,7 @@ class Fitting:
             If the checkpoint is damaged, or of other data or settings.
         """
         windows, held = Windows(learn, self.model.window), Windows(check or learn, self.model.window)
-        prior = plan_prior(learn, windows, self.model)
+        prior = plan_prior(learn, windows, self.model, self.correlated)
         denoiser = build_denoiser(prior, self.model, self.seed)
         if self.model.prior == "gaussian":
             self.fit_prior(denoiser, windows, held, axis)

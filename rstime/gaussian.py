@@ -24,6 +24,7 @@ from rstime.belief import COSINES, LEVEL_FLOOR, PARTS, VARIANCE_FLOOR
 from rstime.belief import Belief as Belief
 from rstime.belief import Conditioned as Conditioned
 from rstime.belief import update as update
+from rstime.correlation import Correlation, Parts
 from rstime.statespace import Chain, Smoother
 from rstime.tokens import Tokens
 
@@ -43,6 +44,9 @@ class GaussianModel(nn.Module):
         Rank of the coregionalisation matrices; min(channels, 8) by default.
     joint
         Whether variables are correlated; False keeps each channel to itself, at a cost linear in their number.
+    correlated
+        By channel the shares of the noise's variance that last, and their memories in steps; none where all is white.
+        Levels of `condition` are of white noise nevertheless (`rstime.correlation.remove_errors`).
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class GaussianModel(nn.Module):
         window: float,
         rank: int | None = None,
         joint: bool = True,
+        correlated: Parts = (),
     ):
         super().__init__()
         self.channels, self.joint = channels, joint
@@ -76,9 +81,18 @@ class GaussianModel(nn.Module):
         self.log_own = nn.Parameter((0.9 * share)[:, None].expand(q, channels).log().clone())
         self.log_white = nn.Parameter(torch.full((channels,), math.log(0.05)))
         self.weight = nn.Parameter(torch.zeros(1 + covariates, channels))
+        shares = Correlation.of(correlated)
+        self.register_buffer("share", shares.share, persistent=False)
+        self.register_buffer("memory", shares.memory, persistent=False)
         self._table: tuple[int, Tensor] | None = None  # with the versions of the parameters it was made from
         self._last: tuple[Tokens, int, Tensor, Tensor] | None = None
         self.double()
+
+    @property
+    def correlation(self) -> Correlation | None:
+        """How long errors of measurements last, in float64; None where they do not."""
+        share, memory = self.get_buffer("share"), self.get_buffer("memory")
+        return Correlation(share.double(), memory.double()) if share.numel() else None
 
     def whiten(self, variance: float = 1.0) -> None:
         """Make the model white, in place: EDM's scalars for data of this variance, in sd squared."""
@@ -187,8 +201,9 @@ class GaussianModel(nn.Module):
         Risks count as at least LEVEL_FLOOR; values and risks of padding are not read.
         """
         root = torch.where(tokens.exists, 1 / risk.square().clamp_min(LEVEL_FLOOR**2), 0.0).sqrt()
-        eye = torch.eye(risk.shape[-1], dtype=risk.dtype)
-        chol = torch.linalg.cholesky(eye + root[:, :, None] * self.covariance(tokens) * root[:, None, :])
+        correlation = self.correlation
+        noise = torch.eye(risk.shape[-1], dtype=risk.dtype) if correlation is None else correlation.matrix(tokens, risk)
+        chol = torch.linalg.cholesky(noise + root[:, :, None] * self.covariance(tokens) * root[:, None, :])
         white = torch.linalg.solve_triangular(
             chol, (root * (value - self.mean(tokens)).masked_fill(~tokens.exists, 0.0))[..., None], upper=False
         )

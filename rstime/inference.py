@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rstime.correlation import remove_errors
 from rstime.denoiser import Denoiser
-from rstime.posterior import SamplerConfig, Settled, draw_isolated, draw_joint
+from rstime.posterior import SamplerConfig, Settled, draw_errors, draw_isolated, draw_joint
 from rstime.tokens import pack
 from rstime.windows import Item, collate, cut, tile
 
@@ -106,6 +107,8 @@ def _answer_windows(
     sampler = draw_joint if config.joint else draw_isolated
     config = replace(config, seed=config.seed + (k << 32))  # entries drawn again get new noise: the past knows the old
     known = Settled(past, settled) if k > 0 else None
+    if denoiser.prior.correlation is not None:
+        batch = draw_errors(denoiser, batch, config, known)
     drawn = sampler(denoiser, batch, support.to(denoiser.device), config, known).cpu().numpy()
     for b, (i, part, row) in enumerate(zip(group, parts, rows, strict=True)):
         fresh = part.asked & ~settled[b, : len(part)].cpu().numpy()
@@ -133,8 +136,9 @@ def mean_items(denoiser: Denoiser, items: Sequence[Item], window: float) -> list
     for group in _groups(jobs, sizes, 1):
         parts = [cut(items[i], *spans[i][k]) for i, k in group]
         batch = collate(parts).to(denoiser.device)
+        batch = remove_errors(denoiser.prior, batch)
         tokens = pack(batch, torch.isfinite(batch.risk) | batch.asked)
-        y, risk = tokens.take(batch.value)[None], tokens.take(batch.risk, math.inf)
+        y, risk = tokens.take(batch.value).reshape(-1, *tokens.time.shape), tokens.take(batch.risk, math.inf)
         mean = torch.where(risk == 0, y, denoiser(tokens, y, risk)[0])
         grid = tokens.put(mean, mean.new_zeros(1, *batch.risk.shape))[0].cpu().numpy()
         for b, ((i, k), part) in enumerate(zip(group, parts, strict=True)):

@@ -32,6 +32,7 @@ from rstime.likelihood import likelihood_items, log_units, score_items
 from rstime.noise_rule import NoiseRule, safe_levels
 from rstime.posterior import SamplerConfig, exit_level
 from rstime.progress import Bar
+from rstime.risk.correlated import Correlated
 from rstime.risk.families import Family
 from rstime.risk_rule import RiskRule
 from rstime.scaling import Scaler
@@ -134,6 +135,7 @@ class RiskDiffusion:
             family. The network then learns from such readings what the family allows, from a safe level on; in answers
             and in the Gaussian model a reading counts as Gaussian noise of its risk. Of "cauchy" noise the risk given
             is half the width at half height, and outlying readings are taken for missing (`rstime.noise_rule`).
+            `rstime.risk.correlated.Correlated`: Gaussian errors that last from reading to reading.
         validation
             Held-out data of the same kind, noisy too; part of `data` if None (see `rstime.fitting.split`).
         steps, max_minutes
@@ -182,11 +184,15 @@ class RiskDiffusion:
         learn, check = split(items, self.config.window) if check is None else (items, check)
         channels = families.families(scaler.variables)
         until = began + 60 * max_minutes
-        fitting = Fitting(self.config, self.training, self.gaussian, steps, until, seed, progress, loop, channels)
+        lasting = families.correlated(scaler.variables, axis.step)
+        fitting = Fitting(
+            self.config, self.training, self.gaussian, steps, until, seed, progress, loop, channels, lasting
+        )
         place = None if checkpoint is None else Path(checkpoint)
         self._denoiser, self._prior, self.run = fitting.fit(learn, check, axis, find_device(device), place)
         self.columns, self._scaler, self._axis, self.risk, self.noise = columns, scaler, axis, rule, families
         smallest, self._counts = smallest_risks(items, len(self.variables))
+        smallest = smallest * families.white(self.variables)
         floor = torch.maximum(safe_levels(channels, smallest), self.training.teach_from * smallest)
         self._floor = floor.clamp_max(LOWEST) if self.training.consistency else floor
         if self._denoiser.network is None and self.config.model == "diffusion":
@@ -251,6 +257,8 @@ class RiskDiffusion:
             raise ConfigError("entries", f"{entries!r} is unknown", f"Choose one of {', '.join(ENTRIES)}.")
         if not joint and entries != "missing":
             raise ConfigError("joint", f"False with entries={entries!r}", 'Marginals need entries="missing".')
+        if not joint:
+            self._white_only("joint=False")
         series = [_ask(one, entries) for one in self._questions(data, static, known)]
         return self._sample(series, samples, seed, sampler, evaluations, joint)
 
@@ -376,6 +384,7 @@ class RiskDiffusion:
         """
         if probes is not None and probes < 1:
             raise ConfigError("probes", str(probes), "Give at least 1, or None for the exact trace.")
+        self._white_only("log_likelihood")
         scaler, axis, denoiser = self._fitted()
         series = self._questions(data, static, known)
         items = _items(series, scaler, axis)
@@ -418,6 +427,7 @@ class RiskDiffusion:
             raise ConfigError("folds", str(folds), "Give at least 2.")
         if block < 1:
             raise ConfigError("block", str(block), "Give at least 1.")
+        self._white_only("anomaly")
         scaler, axis, denoiser = self._fitted()
         series = self._questions(data, static, known)
         scores = score_items(denoiser, _items(series, scaler, axis), self.config.window, folds, block)
@@ -518,6 +528,15 @@ class RiskDiffusion:
             and weights.keys() == weights_.keys()
             and all(torch.equal(value.cpu(), weights_[name].cpu()) for name, value in weights.items())
         )
+
+    def _white_only(self, what: str) -> None:
+        """Refuse what does not know of errors that last."""
+        if self._fitted()[2].prior.correlation is not None:
+            names = [name for name, noise in self.noise.variables.items() if isinstance(noise.family, Correlated)]
+            problem = f"{what} with correlated noise of {', '.join(names)}"
+            raise ConfigError(
+                "noise", problem, "Fit a model without it: impute and forecast alone know of errors that last."
+            )
 
     def _fitted(self) -> tuple[Scaler, Axis, Denoiser]:
         if self._scaler is None or self._axis is None or self._denoiser is None:

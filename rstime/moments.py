@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from torch import Tensor
 
+from rstime.correlation import Correlation
 from rstime.gaussian import GaussianModel
 from rstime.types import Batch, Floats
 
@@ -49,10 +50,11 @@ class Variogram:
     weight: Floats
 
 
-def variogram(batches: Sequence[Batch], lags: int) -> Variogram:
+def variogram(batches: Sequence[Batch], lags: int, correlation: Correlation | None = None) -> Variogram:
     """Estimate semivariances of the clean signal, with the least noisy pairs counting most.
 
-    A pair weighs 1 / (2 gamma + r_t^2 + r_u^2)^2, as the variance of its square goes; gamma is that of the round
+    Noise that lasts adds less to a difference: r_t^2 + r_u^2 - 2 a r_t r_u with a its correlation at that lag. A pair
+    weighs 1 / (2 gamma + r_t^2 + r_u^2)^2, as the variance of its square goes; gamma is that of the round
     before, at first a tenth of the variance. Times are taken to the nearest step.
     """
     y, r, m = (torch.cat(parts) for parts in zip(*_padded([_on_grid(batch) for batch in batches]), strict=True))
@@ -62,8 +64,9 @@ def variogram(batches: Sequence[Batch], lags: int) -> Variogram:
     variance = (((y - mean).square() - r.square()) * low).sum((0, 1)) / seen
     variance = variance.clamp_min(0.05)
     gamma = (0.1 * variance).expand(lags, -1)
+    alike = torch.zeros(lags, y.shape[-1]) if correlation is None else correlation.by_lag(torch.arange(lags)).float()
     for _ in range(ROUNDS):
-        gamma, count, raw = _pairs(y, r, m, 2 * gamma.maximum(1e-6 * variance))
+        gamma, count, raw = _pairs(y, r, m, 2 * gamma.maximum(1e-6 * variance), alike)
     within = ((count * gamma).sum(0) / count.sum(0).clamp_min(1e-9)).clamp(1e-6 * variance, 2 * variance)
     total = count.sum(1).clamp_min(1e-9)
     mixed, noisy = ((count * x / within).sum(1) / total for x in (gamma, raw))
@@ -72,12 +75,12 @@ def variogram(batches: Sequence[Batch], lags: int) -> Variogram:
     return Variogram(*(x.double().numpy() for x in (variance, within, mixed, weight * (count.sum(1) > 0))))
 
 
-def _pairs(y: Tensor, r: Tensor, m: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _pairs(y: Tensor, r: Tensor, m: Tensor, level: Tensor, alike: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(L, C) semivariances, effective numbers of pairs, and semivariances with their noise; `level` is 2 gamma."""
     gamma, count, raw = (torch.zeros_like(level).contiguous() for _ in range(3))
     for lag in range(1, min(len(level), y.shape[1])):
         late, early = slice(lag, None), slice(None, y.shape[1] - lag)
-        noise = r[:, late].square() + r[:, early].square()
+        noise = r[:, late].square() + r[:, early].square() - 2 * alike[lag] * r[:, late] * r[:, early]
         weight = (level[lag] / (level[lag] + noise)).square() * (m[:, late] & m[:, early])
         square = (y[:, late] - y[:, early]).square()
         total = weight.sum((0, 1)).clamp_min(1e-9)
@@ -119,7 +122,7 @@ def start_from_moments(model: GaussianModel, batches: Sequence[Batch], window: f
     count
         Measurements behind the windows; of few, the moments say little, and the usual shares are kept.
     """
-    found = variogram(batches, int(window))
+    found = variogram(batches, int(window), model.correlation)
     periods = np.geomspace(2.5, 1.5 * window, CANDIDATES)
     periods = np.sort(np.append(periods, [p for p in (day, day / 2) if 2.5 < p < 1.5 * window]))
     chosen = peaks(periods, _shares(model, found, periods, window)[-len(periods) :], model.cosines)

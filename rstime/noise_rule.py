@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rstime.errors import ConfigError, ModelFileError
+from rstime.risk.correlated import Correlated
 from rstime.risk.families import Family, Gaussian, family_named
 from rstime.risk.matching import effective, safe_level
 from rstime.risk.tabulated import CutCauchy, cut_sd, read_family
@@ -89,7 +90,10 @@ class NoiseRule:
                     why = "which is transformed" if mode == "known" else f"with risk={mode!r}"
                     raise ConfigError("noise", f"{family.kind} noise of {name!r}, {why}", "Leave one of the two out.")
                 found[name] = _cut([one for one in series if name in one.variables], name)
-            elif not isinstance(family, Gaussian):
+            elif isinstance(family, Correlated) and mode != "known":
+                problem = f"{family.kind} noise of {name!r}, with risk={mode!r}"
+                raise ConfigError("noise", problem, "Leave one of the two out: noise that lasts looks like signal.")
+            elif type(family) is not Gaussian:
                 found[name] = Noise(family)
         return cls(found)
 
@@ -112,6 +116,22 @@ class NoiseRule:
         """Return the family of each channel; none at all where all are Gaussian."""
         laws = [self.variables[name].family if name in self.variables else Gaussian() for name in variables]
         return tuple(laws) if self.variables else ()
+
+    def correlated(self, variables: Sequence[str], step: float) -> list[list[list[float]]]:
+        """Return by channel (share, memory in steps) pairs of its errors that last; [] where none do."""
+        laws = [self.variables[name].family if name in self.variables else Gaussian() for name in variables]
+        parts = [
+            [[share, memory / step] for share, memory in zip(law.shares, law.memories, strict=True)]
+            if isinstance(law, Correlated)
+            else []
+            for law in laws
+        ]
+        return parts if any(parts) else []
+
+    def white(self, variables: Sequence[str]) -> Tensor:
+        """Return by channel, (C,), the share of its risk that is left when errors that last are taken off."""
+        laws = [self.variables[name].family if name in self.variables else Gaussian() for name in variables]
+        return torch.tensor([math.sqrt(law.white) if isinstance(law, Correlated) else 1.0 for law in laws])
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rstime.correlation import remove_errors
 from rstime.denoiser import Denoiser, combine
 from rstime.diffusion.levels import fuse
 from rstime.diffusion.noise import keyed_normal
@@ -19,7 +20,12 @@ from rstime.types import Batch
 STILL = 0.5  # sd: a channel whose smallest training risk is larger does not move
 HELD = math.sqrt(2)  # a measurement of risk below HELD x support is held at its risk, not fused
 HOLD = 4  # levels for which the gates of the network are held
-EXIT, SETTLE, PATH = 0, 1, 2  # uses of noise: the last draw, settled entries, and the steps of the path from here on
+ERRORS, EXIT, SETTLE, PATH = (
+    -1,
+    0,
+    1,
+    2,
+)  # uses of noise: errors that last, the last draw, settled entries, then the path
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def draw_joint(
     denoiser
         On the device of the batch.
     batch
-        B windows.
+        B windows; values may be (S, B, T, C), other ones for each sample.
     support
         (C,) smallest level that training data can teach, in sd, by channel.
     config
@@ -141,13 +147,23 @@ def draw_joint(
     if stop < math.inf:
         smooth = config.sampler == "adaptive"  # its steps are chosen as if D were
         source, hold = (denoiser.precise(), 1) if smooth else (denoiser, HOLD)
-        step = Denoise(source, tokens, inputs, settled is None, hold)
+        step = Denoise(source, tokens, inputs, settled is None and y.ndim == risk.ndim, hold)
         levels = default_levels(config.evaluations, stop)
         x = SAMPLERS[config.sampler](step, x, levels, lambda k: normal(PATH + 1 + k))
     m, tau = inputs(x, stop)
     spread = denoiser.prior.condition(tokens.double(), tau.double()).noise(normal(EXIT).double())
     x = denoiser(tokens, m.expand_as(x), tau)[0] + spread.to(x.dtype)
     return tokens.put(torch.where(risk == 0, y, x), x.new_zeros(len(x), *batch.risk.shape))
+
+
+def draw_errors(denoiser: Denoiser, batch: Batch, config: SamplerConfig, settled: Settled | None = None) -> Batch:
+    """Take a draw of the errors that last off the measurements, another for each sample; see `draw_joint`."""
+    everything = pack(batch, torch.ones_like(batch.asked))
+    normal = everything.put(
+        keyed(everything, batch, config)(ERRORS), batch.value.new_zeros(config.samples, *batch.risk.shape)
+    )
+    known = None if settled is None else (settled.value, settled.where)
+    return remove_errors(denoiser.prior, batch, normal, known)
 
 
 class Denoise:

@@ -29,7 +29,7 @@ PACKAGE_FOLDERS = {
 BASE = {"errors", "types"}
 FRAMES = {"cells", "answers", "covariates", "frame"}
 WINDOWS = {"axis", "scaling", "windows"}
-PRIOR = {"tokens", "lines", "belief", "statespace", "gaussian"}
+PRIOR = {"tokens", "lines", "belief", "correlation", "statespace", "gaussian"}
 TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "posterior"}
 FITTING = {
     "robust",
@@ -96,6 +96,7 @@ ALLOWED: dict[str, set[str]] = {
     "diffusion": BASE,
     "lines": BASE | {"tokens"},
     "belief": BASE | {"tokens"},
+    "correlation": BASE | {"tokens", "belief"},
     "statespace": BASE | {"tokens", "lines", "belief"},
     "gaussian": BASE | PRIOR | {"diffusion"},
     "moments": BASE | PRIOR,
@@ -106,7 +107,7 @@ ALLOWED: dict[str, set[str]] = {
     "gaussian_fit": BASE | PRIOR | {"diffusion", "moments"},
     "network": BASE | {"tokens", "lines", "belief", "gaussian"},
     "denoiser": BASE | {"tokens", "diffusion", "gaussian", "network"},
-    "posterior": BASE | {"tokens", "diffusion", "gaussian", "denoiser"},
+    "posterior": BASE | {"tokens", "correlation", "diffusion", "gaussian", "denoiser"},
     # fitting and asking
     "storage": {"errors"},
     "robust": BASE,
@@ -135,7 +136,7 @@ ALLOWED: dict[str, set[str]] = {
     "audit": MODEL | {"report"},
     "plotting_audit": BASE | {"plotting", "audit"},
     "datasets": BASE | {"frame", "risk", "risk.sensors"},
-    "evaluation": BASE | {"scores", "noisy_scores", "datasets"},
+    "evaluation": BASE | {"scores", "noisy_scores", "datasets", "risk"},
     "evaluation.baselines": MODEL | {"datasets", "evaluation"},
     "evaluation.classics": BASE | {"evaluation", "evaluation.baselines"},
     "evaluation.local_level": BASE | {"evaluation", "evaluation.baselines", "evaluation.classics"},

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rstime.errors import ConfigError, DataError, ModelFileError
+from rstime.risk.correlated import Correlated
 from rstime.risk.families import TINY, Cauchy, Family, Gaussian, Laplace, Outliers, Quantised, StudentT, Uniform
 from rstime.types import Floats
 
@@ -164,6 +165,8 @@ def read_family(state: Mapping[str, Any]) -> Family:
         rest = {name: value for name, value in state.items() if name != "kind"}
         if state["kind"] == Sampled.kind:
             return from_samples(rest["samples"])
+        if state["kind"] == Correlated.kind:
+            return Correlated(*(tuple(map(float, rest[name])) for name in ("shares", "memories")))
         return _KINDS[state["kind"]](**{name: float(value) for name, value in rest.items()})
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError("noise", f"cannot be read ({error})", "Save the model again.") from error

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from rstime.datasets import physionet2012
+from rstime.evaluation.adjusting import held_out
 from rstime.evaluation.corruption import corruption
 from rstime.evaluation.protocol import etth1_noisy
 from rstime.evaluation.spec import NAMED
 from rstime.evaluation.tasks import build
 from rstime.evaluation.treatments import noisy, risky, treat
+from rstime.risk.correlated import Correlated
 
 
 def digest(*arrays):
@@ -188,3 +190,27 @@ def test_treatments_drop_what_is_risky_or_take_it_as_exact(shared_data):
     away = risky(graded)
     assert away.sum() / graded.observed.sum() == pytest.approx(0.5, abs=1e-3)
     assert graded.risk[away].min() > graded.risk[graded.observed & ~away].max()
+
+
+@pytest.mark.parametrize(("name", "shares"), [("uci-co", (0.8, 1.001)), ("shanghai-glucose", (0.3, 0.5))])
+def test_sensors_tell_how_long_their_errors_last_and_how_to_check_the_bands(shared_data, name, shares):
+    task = build(NAMED[name], 0, shared_data)
+    (family,) = task.noise.values()
+    assert isinstance(family, Correlated)
+    assert shares[0] < sum(family.shares) < shares[1]
+    assert treat(task, "known").noise == task.noise
+    assert treat(task, "keep").noise == {} == treat(task, "drop").noise
+    asked, answers = held_out(task, 0)
+    assert asked.test == [item for item, _ in task.checks]
+    assert not {item.item_id for item in asked.test} & {item.item_id for item in [*task.test, *task.train]}
+    (sd,) = {risk for item in asked.test for risk in item.risk[item.observed].tolist()}
+    assert sd == task.test[0].risk[task.test[0].observed][0]
+    error = []
+    for item, answer in zip(asked.test, answers, strict=True):
+        np.testing.assert_array_equal(item.asked, answer.observed)
+        assert (answer.risk[answer.observed] == 0).all()
+        error.append((item.value - answer.value)[item.observed & answer.observed])
+    assert 0.5 < np.sqrt(np.mean(np.concatenate(error) ** 2)) / sd < 2
+    shown = treat(task, "keep").checks[0]
+    assert (shown[0].risk[shown[0].observed] == 0).all()
+    assert shown[1] is task.checks[0][1]
