@@ -5,6 +5,7 @@
 All treatments give the same readings to the same model with the same seeds; only the risk beside the readings differs.
 The error of a real sensor lasts from reading to reading, while risk is of independent error: readings are therefore
 thinned, and each stamp is answered from a copy of the recording that keeps every `thin`-th reading, its own among them.
+*Correlated* is the other way: calibrated risk, all readings, and a model that is told how long their errors last.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from rstime.evaluation.real_sensors import Case, Recording, shanghai, uci
 from rstime.model import RiskDiffusion
 from rstime.plotting import BAND90, FAINT, MEDIAN, READING, TRUTH
 from rstime.report import text_table
+from rstime.risk.correlated import Correlated, fit_correlated
 from rstime.types import Floats, Series
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 SAMPLES = 200
 DRAWS = 10_000
 IGNORED = "ignored"
+CORRELATED = "correlated"
 ALONE = "sensor alone"
 
 
@@ -87,12 +90,19 @@ def thinned(recording: Recording, treatment: str, thin: int, factor: float = 1.0
 
 
 def answers(
-    case: Case, treatment: str, setting: Setting, seed: int, model: str = "gaussian", minutes: float = 3.0
+    case: Case,
+    treatment: str,
+    setting: Setting,
+    seed: int,
+    model: str = "gaussian",
+    minutes: float = 3.0,
+    noise: Correlated | None = None,
 ) -> pd.DataFrame:
     """Fit a model to one treatment and return the scores of the hidden references, one a row (see `scored`)."""
     fitted = RiskDiffusion(model, window=setting.window, grid=case.grid)
     copies = [copy for one in case.train for copy in thinned(one, treatment, setting.thin, setting.factor)]
-    fitted.fit(copies, seed=seed, progress=False, max_minutes=minutes)
+    family = {} if noise is None else {"x": noise}
+    fitted.fit(copies, noise=family, seed=seed, progress=False, max_minutes=minutes)
     rows = []
     for one in case.test:
         asked = [copy for copy in thinned(one, treatment, setting.thin, setting.factor) if copy.asked.any()]
@@ -101,6 +111,12 @@ def answers(
             stamp = np.searchsorted(one.time, answer.series.time[chosen])
             rows.append(scored(case, one, stamp, answer.samples[:, chosen, 0], seed))
     return pd.concat(rows, ignore_index=True)
+
+
+def lasting(case: Case) -> Correlated | None:
+    """Learn how long the errors of calibrated readings last where their reference is shown."""
+    errors = [(one.reading - one.shown) / one.risk["calibrated"] for one in case.train]
+    return fit_correlated([one.time for one in case.train], errors)
 
 
 def alone(case: Case, treatment: str, seed: int) -> pd.DataFrame:
@@ -145,6 +161,8 @@ def trials(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RstimeWarning)
             found[name] = answers(case, name, setting, seed, model, minutes)
+    whole = replace(setting, thin=1, factor=1.0)
+    found[CORRELATED] = answers(case, "calibrated", whole, seed, model, minutes, lasting(case))
     found[f"{ALONE}, calibrated"] = alone(case, "calibrated", seed)
     found[f"{ALONE}, constant"] = alone(case, "constant", seed)
     return case, found

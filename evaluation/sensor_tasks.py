@@ -61,7 +61,7 @@ def calibrated_air(protocol: Protocol, seed: int, root: str | Path | None) -> Ta
 
     spans = (first, slice(ends[0], ends[1]))
     learn = [[_with_reference(rows_of(item, rows), reference[rows])] for rows in spans]
-    noise = _noise(name, [raw.time[first]], [errors / sd])
+    noise = _noise(name, [raw.time[first]], [errors / sd], 3600.0)
     return _task(protocol, learn, windows(ends[0], ends[1]), windows(ends[1], ends[2]), 3600.0, noise)
 
 
@@ -92,7 +92,7 @@ def calibrated_glucose(protocol: Protocol, seed: int, root: str | Path | None) -
         return [(one, truth, _mask(protocol, rng, one.value[:, 0])) for one, truth in map(measured, part)]
 
     ends = np.cumsum([len(one.time) for one in parts[0]])[:-1]
-    noise = _noise(GLUCOSE[0], [one.time for one in parts[0]], np.split(errors / sd, ends))
+    noise = _noise(GLUCOSE[0], [one.time for one in parts[0]], np.split(errors / sd, ends), 900.0)
     learn = [[_with_reference(*measured(item)) for item in part] for part in parts[:2]]
     tests = questions(parts[2])
     return _task(protocol, learn, questions(parts[1]), tests, 900.0, noise)
@@ -147,9 +147,11 @@ def _held_out(
     return _line(sensor, reference, covariates), errors
 
 
-def _noise(variable: str, stamps: Sequence[NDArray[Any]], errors: Sequence[Floats]) -> dict[str, Family]:
-    """Learn how long standardised errors last."""
-    family = fit_correlated(stamps, errors)
+def _noise(
+    variable: str, stamps: Sequence[NDArray[Any]], errors: Sequence[Floats], interval: float
+) -> dict[str, Family]:
+    """Learn how long standardised errors of readings at this interval last."""
+    family = fit_correlated(stamps, errors, interval)
     return {} if family is None else {variable: family}
 
 

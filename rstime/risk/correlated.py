@@ -29,6 +29,9 @@ SMALLEST_SHARE = 0.02
 ENOUGH = 1000
 """Pairs from which on a bin counts in full."""
 
+FEWEST = 100
+"""Pairs within a lag from which on the correlation at that lag counts as seen."""
+
 
 @dataclass(frozen=True)
 class Correlated(Gaussian):
@@ -82,7 +85,9 @@ class Correlated(Gaussian):
         return np.asarray((np.array(self.shares) * np.exp(-lags / np.array(self.memories))).sum(-1))
 
 
-def fit_correlated(stamps: Sequence[NDArray[np.generic]], errors: Sequence[ArrayLike]) -> Correlated | None:
+def fit_correlated(
+    stamps: Sequence[NDArray[np.generic]], errors: Sequence[ArrayLike], interval: float = 0.0
+) -> Correlated | None:
     """Learn how long errors last from known ones: readings less their reference, over their risk.
 
     The empirical correlation by lag, not centred (an offset of an item is an error that lasts), is fitted by
@@ -94,6 +99,10 @@ def fit_correlated(stamps: Sequence[NDArray[np.generic]], errors: Sequence[Array
         (T,) dates or numbers of each item.
     errors
         (T,) standardised errors of each item; NaN where not known.
+    interval
+        Between readings, in seconds where stamps are dates. Where errors are known less often, so that fewer than
+        FEWEST pairs are as near as 1.5 intervals, nothing shows that what is left is white: it then lasts as long
+        as the shortest lag that is seen, the cautious choice.
 
     Returns
     -------
@@ -113,6 +122,8 @@ def fit_correlated(stamps: Sequence[NDArray[np.generic]], errors: Sequence[Array
     longest = max(float(time[-1] - time[0]) for time, _ in known if len(time))
     edges = np.geomspace(0.99 * shortest, 1.01 * longest, BINS + 1)
     total, count, moment = (np.zeros(BINS) for _ in range(3))
+    near = np.sort(np.concatenate(lags))
+    seen = float(near[min(FEWEST, len(near)) - 1])
     for time, error in known:
         for first in range(len(time) - 1):
             lag = time[first + 1 :] - time[first]
@@ -129,7 +140,11 @@ def fit_correlated(stamps: Sequence[NDArray[np.generic]], errors: Sequence[Array
     shares = nnls(columns * weight[:, None], total[full] / count[full] / square * weight)[0]
     shares = shares / max(shares.sum(), 1.0)
     kept = shares >= SMALLEST_SHARE
-    return Correlated(tuple(shares[kept].tolist()), tuple(memories[kept].tolist())) if kept.any() else None
+    parts = list(zip(shares[kept].tolist(), memories[kept].tolist(), strict=True))
+    rest = 1 - sum(share for share, _ in parts)
+    if interval > 0 and seen > 1.5 * interval and rest > SMALLEST_SHARE:
+        parts.append((rest, seen))
+    return Correlated(*map(tuple, zip(*parts, strict=True))) if parts else None
 
 
 def _known(time: NDArray[np.generic], error: ArrayLike) -> tuple[Floats, Floats]:

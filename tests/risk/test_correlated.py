@@ -84,3 +84,17 @@ def test_impossible_laws_are_refused(shares: tuple[float, ...], memories: tuple[
 def test_pairs_are_needed() -> None:
     with pytest.raises(DataError, match=r"errors: fewer than two known in any item\. Give pairs"):
         fit_correlated([np.arange(3.0)], [[1.0, np.nan, np.nan]])
+
+
+def test_what_is_never_seen_to_be_white_lasts_as_long_as_the_shortest_lag() -> None:
+    rng, law = np.random.default_rng(3), Correlated((0.5,), (1e5,))
+    stamps = [np.arange(0.0, 400.0, 8.0)] * 200
+    errors = [draw(rng, law, time) for time in stamps]
+    found = fit_correlated(stamps, errors, interval=1.0)
+    assert found is not None
+    assert found.memories[-1] == 8.0
+    assert found.shares[-1] == pytest.approx(0.5, abs=0.06)
+    assert found.white == pytest.approx(0, abs=1e-9)
+    known = fit_correlated(stamps, errors, interval=8.0)
+    assert known is not None
+    assert known.white == pytest.approx(0.5, abs=0.06)
