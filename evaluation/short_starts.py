@@ -23,7 +23,7 @@ from rstime import scores
 from rstime.datasets.laws import MixtureTruth
 from rstime.datasets.simulate import mixture_truth
 from rstime.diffusion.levels import fuse
-from rstime.diffusion.samplers import SAMPLERS, default_levels
+from rstime.diffusion.samplers import SAMPLERS, Denoise, default_levels
 from rstime.report import text_table
 
 EVALUATIONS = (1, 2, 4, 8, 16)
@@ -60,7 +60,7 @@ class Conditional:
         return (share * torch.stack(means)).sum(0)
 
 
-def answer(kind: str, denoise: Conditional, noise: Tensor, evaluations: int) -> Tensor:
+def answer(kind: str, denoise: Denoise, noise: Tensor, evaluations: int) -> Tensor:
     """Return (S, N) samples from a number of calls; one call is the posterior mean, a point."""
     if evaluations == 1:
         return denoise(noise[0], math.inf).expand_as(noise[0])
