@@ -1,12 +1,11 @@
 """Tasks with the noise that sensors really have: a sensor brought to its reference, which alone is the truth.
 
 The line of the sensor is fitted on the training part (`rstime.risk.line.fit_line`); its risk, and how long its errors
-last, are those of readings it was not fitted to: of each fifth of the time by the line of those before, or of each
-fifth of the people by that of the others, as the test part will meet it. Models learn from the reference where it is
-known, as exact, and from the calibrated sensor elsewhere; in the test part they see the sensor alone, and are scored at
-the stamps of the reference: "hidden" where the reading of the sensor was taken away, "noisy" where it is there. The
-validation part asks the same, for an adjustment of bands. The reference has errors of its own (some 5 to 7 % for
-fingersticks), the same for all methods.
+last, are those of readings it was not fitted to: fifths of the time, or of the people, left out in turn. Models learn
+from the reference where it is known, as exact, and from the calibrated sensor elsewhere; in the test part they see the
+sensor alone, and are scored at the stamps of the reference: "hidden" where the reading of the sensor was taken away,
+"noisy" where it is there. The validation part asks the same, for an adjustment of bands. The reference has errors of
+its own (some 5 to 7 % for fingersticks), the same for all methods.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def calibrated_air(protocol: Protocol, seed: int, root: str | Path | None) -> Ta
     ends = np.cumsum([round(part if part > 1 else part * len(raw.time)) for part in protocol.split])
     first = slice(ends[0])
     fifths = np.arange(ends[0]) * FOLDS // ends[0]
-    line, errors = _held_out(sensor[first], reference[first], fifths, climate[first], forward=True)
+    line, errors = _held_out(sensor[first], reference[first], fifths, climate[first])
     reading, sd = line.value(sensor, climate), float(np.sqrt(np.nanmean(errors**2)))
     lost = _mask(protocol, np.random.default_rng(seed), reading)
     item = Series(raw.item_id, raw.time, (name,), *_column(reading, sd))
@@ -131,18 +130,13 @@ def _held_out(
     reference: Floats,
     fold: NDArray[np.int64],
     covariates: Floats | None = None,
-    forward: bool = False,
 ) -> tuple[SensorLine, Floats]:
-    """Return the line of all pairs, and each fold's errors by the line of the others (or of those before it).
-
-    Errors are NaN where there is no pair, and in the first fold where there is none before.
-    """
+    """Return the line of all pairs, and each fold's errors by the line of the others; NaN where there is no pair."""
     errors = np.full(len(sensor), np.nan)
-    for number in np.unique(fold)[int(forward) :]:
+    for number in np.unique(fold):
         mine = fold == number
-        others = fold < number if forward else ~mine
-        rest = None if covariates is None else covariates[others]
-        line = _line(sensor[others], reference[others], rest)
+        rest = None if covariates is None else covariates[~mine]
+        line = _line(sensor[~mine], reference[~mine], rest)
         errors[mine] = line.value(sensor[mine], None if covariates is None else covariates[mine]) - reference[mine]
     return _line(sensor, reference, covariates), errors
 
