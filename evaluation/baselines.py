@@ -44,6 +44,8 @@ class Settings:
         Joint samples; False for exact marginals of the missing entries.
     models
         Folder in which fitted models are kept and found again; None to keep none.
+    transforms
+        "none", or "auto" for `rstime.suggest_transforms` of the training data.
     facts
         What a method tells of its fit, for the record of the run.
     """
@@ -56,6 +58,7 @@ class Settings:
     prior: str = "gaussian"
     joint: bool = True
     models: Path | None = None
+    transforms: str = "none"
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -129,7 +132,13 @@ def fit(
     training = TrainingConfig(validations=1, validation_batches=1) if quick else TrainingConfig()
     gaussian = GaussianConfig(steps=1) if quick else GaussianConfig()
     fresh = RiskDiffusion(
-        model, size=settings.size, prior=settings.prior, window=task.window, training=training, gaussian=gaussian
+        model,
+        size=settings.size,
+        prior=settings.prior,
+        window=task.window,
+        transforms="auto" if settings.transforms == "auto" else None,
+        training=training,
+        gaussian=gaussian,
     )
     steps = settings.steps if model == "diffusion" else None
     return fresh.fit(

@@ -25,6 +25,7 @@ def digest(task: Task, settings: Settings, name: str) -> str:
 
     Test items, hidden or not, do not count, nor does the number of samples.
     """
+    name = name if settings.transforms == "none" else f"{name}, transforms {settings.transforms}"
     said = (name, settings.seed, settings.minutes, settings.steps, settings.size, settings.prior, version("rstime"))
     ahead = int(task.future[0].any(1).sum()) if task.future else 0
     found = hashlib.sha256(repr((said, task.window, task.step, ahead, task.freq, sorted(task.noise.items()))).encode())

@@ -179,7 +179,9 @@ def _run(
     """Ask a method, with the bands it has and with adjusted ones; of ours the model is fitted once, in `out`."""
     made = METHODS[method]
     answer = made.clean if treatment == "clean" else made.answers[treatment]
-    settings = Settings(seed=seed, minutes=minutes, samples=protocol.samples, models=out / MODELS)
+    settings = Settings(
+        seed=seed, minutes=minutes, samples=protocol.samples, models=out / MODELS, transforms=protocol.transforms
+    )
     adjust = adjustment(shown, settings, answer) if made.adjusted else None
     began = time.perf_counter()
     tallied = tally(task, answer(shown, settings), adjust=adjust)

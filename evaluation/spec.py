@@ -67,6 +67,8 @@ class Protocol:
     told, factor
         What models are told of the risk: "true", "scaled" by the factor, "constant" (the root mean square of each
         item's), "none" (0).
+    transforms
+        Of our models, in every treatment: "none", or "auto" for `rstime.suggest_transforms` of what each is shown.
     seeds
         Of noise, masks, split, fitting and sampling; one run each.
     samples
@@ -103,6 +105,7 @@ class Protocol:
     test_noise: tuple[float, ...] = ()
     told: str = "true"
     factor: float = 1.0
+    transforms: str = "none"
     seeds: tuple[int, ...] = (0, 1, 2)
     samples: int = 100
 
@@ -121,6 +124,7 @@ class Protocol:
         _among("noise", self.noise, tuple(NOISES))
         _among("grade", self.grade, ("sensor",) if self.data in SENSORS else GRADES)
         _among("told", self.told, TOLD)
+        _among("transforms", self.transforms, ("none",) if forecasts else ("none", "auto"))
         _least("window", self.window, 1)
         _least("origins", self.origins, 1)
         _least("season", self.season, 1)
@@ -181,8 +185,12 @@ class Protocol:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what decides the data of a seed: all fields but name, seeds and samples; first 12 digits."""
-        kept = {name: value for name, value in asdict(self).items() if name not in ("name", "seeds", "samples")}
+        """SHA-256 of what decides the data of a seed, first 12 digits: all but name, transforms, seeds and samples."""
+        kept = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("name", "transforms", "seeds", "samples")
+        }
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -247,8 +255,18 @@ _STAYS = Protocol(
     pattern="share",
     hidden=0.1,
     hidden_in="test",
+    transforms="auto",
 )
-_PM25 = Protocol("beijing-pm25-clean", "beijing_pm25", "impute", 36, stride=36, pattern="given", hidden_in="test")
+_PM25 = Protocol(
+    "beijing-pm25-clean",
+    "beijing_pm25",
+    "impute",
+    36,
+    stride=36,
+    pattern="given",
+    hidden_in="test",
+    transforms="auto",
+)
 _REAL = Protocol(
     "shanghai-glucose",
     "shanghai_cgm",
@@ -262,7 +280,8 @@ _REAL = Protocol(
 
 
 def _half(clean: Protocol, low: float, high: float, name: str = "half") -> Protocol:
-    return replace(clean, name=clean.name.replace("clean", name), grade="half", low=low, high=high)
+    named = clean.name.replace("clean", name)
+    return replace(clean, name=named, grade="half", low=low, high=high, transforms="none")
 
 
 _ALL = (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from rstime.frame import Columns, answer, from_long, from_wide, future_rows, joint_samples, to_long
     from rstime.model import RiskDiffusion
+    from rstime.transforms import suggest_transforms
     from rstime.types import Batch, Posterior, Series
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ _HOME = {
     "from_wide": "frame",
     "future_rows": "frame",
     "joint_samples": "frame",
+    "suggest_transforms": "transforms",
     "to_long": "frame",
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "from_wide",
     "future_rows",
     "joint_samples",
+    "suggest_transforms",
     "to_long",
 ]
 

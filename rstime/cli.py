@@ -6,10 +6,10 @@ import argparse
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from rstime.errors import ConfigError, DataError, RstimeError, RstimeWarning
 from rstime.options import parser
@@ -68,7 +68,7 @@ def fit(options: argparse.Namespace) -> None:
         size=options.size,
         window=window,
         grid=options.grid,
-        transforms=dict(options.transform),
+        transforms=_transforms(options.transform),
     )
     model.fit(
         series,
@@ -90,6 +90,14 @@ def fit(options: argparse.Namespace) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
     steps = f" after {model.run.steps} steps of training" if model.run.steps else ""
     _say(options, f"{target}: model saved{steps}")
+
+
+def _transforms(given: Sequence[tuple[str, str]]) -> Mapping[str, str] | Literal["auto"]:
+    if ("", "auto") not in given:
+        return dict(given)
+    if len(given) > 1:
+        raise ConfigError("--transform", "auto beside others", "Give auto alone, or name each variable.")
+    return "auto"
 
 
 def impute(options: argparse.Namespace) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor
 from rstime.denoiser import Denoiser, combine
 from rstime.diffusion.likelihood import FLOOR, Traced, differentiate, log_likelihood, normal_scores
 from rstime.diffusion.noise import keyed_normal
-from rstime.scaling import Scaler, Transform
+from rstime.scaling import Scaler
 from rstime.tokens import Tokens, pack
+from rstime.transforms import Transform
 from rstime.types import Batch, Floats, Series
 from rstime.windows import Item, collate, cut, tile
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,7 @@ from rstime.scaling import Scaler
 from rstime.storage import read_config, read_tensors, write_folder
 from rstime.support import read_support, smallest_risks
 from rstime.training import Run, Trainer, TrainingConfig
+from rstime.transforms import suggest_transforms
 from rstime.types import Posterior, Series
 from rstime.windows import Item, prepare
 
@@ -53,7 +54,8 @@ class RiskDiffusion:
     model, size, prior, window, grid
         See ModelConfig.
     transforms
-        Variable -> "log" or "logit:low,high", for bounded variables; risk is carried through.
+        Variable -> "log", "logit:low,high" or "asinh:centre,width", for bounded variables and heavy tails; risk is
+        carried through. "auto": what `rstime.suggest_transforms` says of the training data; a warning names it.
     training, gaussian
         How to train the network and to fit the Gaussian model.
 
@@ -80,12 +82,14 @@ class RiskDiffusion:
         prior: str = "gaussian",
         window: float = 48,
         grid: str | float | None = None,
-        transforms: Mapping[str, str] | None = None,
+        transforms: Mapping[str, str] | Literal["auto"] | None = None,
         training: TrainingConfig | None = None,
         gaussian: GaussianConfig | None = None,
     ):
         self.config = ModelConfig(model, size, prior, float(window), grid)
-        self.transforms = dict(transforms or {})
+        if isinstance(transforms, str) and transforms != "auto":
+            raise ConfigError("transforms", f"{transforms!r}", 'Give variable -> transform, or "auto".')
+        self._suggest, self.transforms = transforms == "auto", {} if transforms == "auto" else dict(transforms or {})
         self.training, self.gaussian = training or TrainingConfig(), gaussian or GaussianConfig()
         self.columns = Columns()
         self.run = Run()
@@ -175,10 +179,11 @@ class RiskDiffusion:
         series = self._read(data, static, known, columns, rule, fitting=True)
         rule = self._learn_risk(rule, series, seed, progress)
         series = series if rule.estimate is None else [rule.estimate.apply(one) for one in series]
-        families = NoiseRule.learn(noise or {}, series, self.transforms, risk)
+        transforms = suggest_transforms(series, tuple(noise or ())) if self._suggest else self.transforms
+        families = NoiseRule.learn(noise or {}, series, transforms, risk)
         series = families.apply(series)
         held_out = None if validation is None else self._read(validation, static, known, columns, rule)
-        scaler, axis = Scaler.fit(series, self.transforms), Axis.fit(series, self.config.grid)
+        scaler, axis = Scaler.fit(series, transforms), Axis.fit(series, self.config.grid)
         items = _items(series, scaler, axis)
         check = None if held_out is None else _items(families.apply(held_out), scaler, axis)
         learn, check = split(items, self.config.window) if check is None else (items, check)
@@ -191,10 +196,14 @@ class RiskDiffusion:
         place = None if checkpoint is None else Path(checkpoint)
         self._denoiser, self._prior, self.run = fitting.fit(learn, check, axis, find_device(device), place)
         self.columns, self._scaler, self._axis, self.risk, self.noise = columns, scaler, axis, rule, families
+        self.transforms = transforms
         smallest, self._counts = smallest_risks(items, len(self.variables))
         smallest = smallest * families.white(self.variables)
         floor = torch.maximum(safe_levels(channels, smallest), self.training.teach_from * smallest)
         self._floor = floor.clamp_max(LOWEST) if self.training.consistency else floor
+        if self._suggest and transforms:
+            text = ", ".join(f"{name}={transform}" for name, transform in transforms.items())
+            warnings.warn(f"heavy tails, transformed: {text}", RstimeWarning, stacklevel=2)
         if self._denoiser.network is None and self.config.model == "diffusion":
             text = f"the network did not beat the Gaussian model on held-out data in {self.run.steps} steps"
             warnings.warn(f"{text}: the Gaussian model answers alone", RstimeWarning, stacklevel=2)

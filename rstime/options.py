@@ -121,7 +121,7 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
     add("--size", choices=("tiny", "small", "base"), default="small", help="(default: small)")
     text = "sd as given, times a factor for each variable that is learned, or one sd for each, learned (default: known)"
     add("--risk", choices=("known", "scale", "estimate"), default="known", help=text)
-    text = "model a variable in logs, or a bounded one as VARIABLE=logit:0,100; may be repeated"
+    text = "model a variable in logs, or a bounded one as VARIABLE=logit:0,100; may be repeated; auto: for heavy tails"
     add("--transform", action="append", default=[], type=transform, metavar="VARIABLE=log", help=text)
     length = command.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="training steps, instead of a time limit")
@@ -257,10 +257,10 @@ def quantiles(text: str) -> tuple[float, ...]:
 
 
 def transform(text: str) -> tuple[str, str]:
-    """Read VARIABLE=log or VARIABLE=logit:low,high."""
+    """Read VARIABLE=log, VARIABLE=logit:low,high or VARIABLE=asinh:centre,width; "auto" becomes ("", "auto")."""
     variable, found, kind = text.rpartition("=")
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text} is not of the form VARIABLE=log or VARIABLE=logit:low,high")
+    if not found and kind != "auto":
+        raise argparse.ArgumentTypeError(f"{text} is not auto, nor of the form VARIABLE=log or VARIABLE=logit:low,high")
     return variable, kind
 
 

@@ -14,81 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rstime.errors import ConfigError, DataError, ModelFileError
+from rstime.transforms import LARGEST_RELATIVE_RISK, Transform
 from rstime.types import Floats, Series
-
-LARGEST_RELATIVE_RISK = 0.2
-"""A log or logit is refused where risk exceeds this share of the distance to the bound: its bias is no longer small."""
 
 SMALLEST_SHARE = 0.05
 """The clean variance is taken as at least this share of the variance of the values, and as its standard error."""
-
-
-@dataclass(frozen=True)
-class Transform:
-    """A map of one variable to the real line: none, log (low < value) or logit (low < value < high).
-
-    Attributes
-    ----------
-    low, high
-        Bounds of the variable; infinite where there is none.
-    """
-
-    low: float = -np.inf
-    high: float = np.inf
-
-    @classmethod
-    def parse(cls, text: str) -> Transform:
-        """Read "none", "log" or "logit:low,high".
-
-        Raises
-        ------
-        ConfigError
-            If the text is none of these.
-
-        Examples
-        --------
-        >>> Transform.parse("logit:0,100")
-        Transform(low=0.0, high=100.0)
-        """
-        if text == "none":
-            return cls()
-        if text == "log":
-            return cls(low=0.0)
-        name, _, bounds = text.partition(":")
-        try:
-            low, high = (float(bound) for bound in bounds.split(","))
-        except ValueError:
-            low = high = 0.0
-        if name != "logit" or not -np.inf < low < high < np.inf:
-            raise ConfigError("transform", f"{text!r} is not one", 'Use "none", "log" or "logit:low,high".')
-        return cls(low, high)
-
-    def apply(self, value: Floats) -> Floats:
-        """Map values to the real line: log(value - low), or the log of (value - low) / (high - value)."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if np.isinf(self.low):
-                return value
-            below = np.log(value - self.low)
-            return below if np.isinf(self.high) else below - np.log(self.high - value)
-
-    def invert(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Map back to the units of the variable."""
-        if np.isinf(self.low):
-            return y
-        if np.isinf(self.high):
-            return np.asarray(self.low + np.exp(y))
-        return np.asarray(self.low + (self.high - self.low) / (1 + np.exp(-np.clip(y, -500, 500))))
-
-    def slope(self, value: Floats) -> Floats:
-        """Return the derivative of the map: 1 / (value - low) for log, plus 1 / (high - value) for logit."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if np.isinf(self.low):
-                return np.ones_like(value)
-            return 1 / (value - self.low) + 1 / (self.high - value)  # the second term is 0 without an upper bound
-
-    def distance(self, value: Floats) -> Floats:
-        """Distance to the nearest bound; negative outside."""
-        return np.minimum(value - self.low, self.high - value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +62,7 @@ class Scaler:
         series
             Items; a variable counts if any item names it.
         transforms
-            "log" or "logit:low,high" by variable; all others "none".
+            "log", "logit:low,high" or "asinh:centre,width" by variable; all others "none".
 
         Raises
         ------
@@ -262,9 +192,7 @@ def _forward(transform: Transform, value: Floats, risk: Floats, where: str) -> t
         raise DataError("value", problem, "Correct it, widen the bounds, or fit without the transform.")
     far = risk > LARGEST_RELATIVE_RISK * distance
     if np.any(far):
-        problem = (
-            f"{risk[far][0]} {where}, above {LARGEST_RELATIVE_RISK} times the distance of {value[far][0]} to a bound"
-        )
+        problem = f"{risk[far][0]} {where}, above {LARGEST_RELATIVE_RISK} times {transform.means} of {value[far][0]}"
         raise DataError("sd", problem, "Widen the bounds, or fit without the transform.")
     return transform.apply(value), risk * transform.slope(value)
 

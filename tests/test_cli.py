@@ -123,6 +123,9 @@ def test_fit_hands_the_settings_to_the_model_and_saves_it(fake: type[FakeModel],
     assert calls["transforms"] == {"hr": "log", "NA": "logit:0,300"}
     assert (calls["fit"].steps, calls["fit"].seed, calls["fit"].max_minutes) == (9, 7, float("inf"))
     assert (tmp_path / "model" / "config.json").read_text() == "{}"
+    assert run("fit", table, "--out", tmp_path / "other", "--steps", 9, "--transform", "auto") == 0
+    assert fake.calls["transforms"] == "auto"
+    assert run("fit", table, "--out", tmp_path / "third", "--transform", "auto", "--transform", "hr=log") == 2
 
 
 def test_an_unfinished_training_is_left_alone_by_a_gaussian_model(

@@ -28,7 +28,7 @@ PACKAGE_FOLDERS = {
 # Who may import whom inside rstime. A folder stands for all its files, which may import one another.
 BASE = {"errors", "types"}
 FRAMES = {"cells", "answers", "covariates", "frame"}
-WINDOWS = {"axis", "scaling", "windows"}
+WINDOWS = {"axis", "transforms", "scaling", "windows"}
 PRIOR = {"tokens", "lines", "belief", "correlation", "statespace", "gaussian"}
 TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "posterior"}
 FITTING = {
@@ -87,7 +87,8 @@ ALLOWED: dict[str, set[str]] = {
     "risk": BASE,
     "risk.sensors": BASE | {"axis", "cells", "risk"},
     # Series to windows
-    "scaling": BASE,
+    "transforms": BASE,
+    "scaling": BASE | {"transforms"},
     "windows": BASE | {"axis"},
     "future": BASE | WINDOWS,
     "support": BASE | WINDOWS,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rstime.errors import ConfigError, DataError, ModelFileError
-from rstime.scaling import Scaler, Transform, within_blocks
+from rstime.scaling import Scaler, within_blocks
+from rstime.transforms import Transform
 from rstime.types import Series
 
 

@@ -1,12 +1,15 @@
 """The benchmark command: answers, comparisons and the record, with exact posteriors standing in for fitted models."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from rstime import suggest_transforms
 from rstime.datasets.laws import answer
+from rstime.errors import RstimeWarning
 from rstime.evaluation import baselines, core
 from rstime.evaluation.baselines import Settings
 from rstime.evaluation.simulations import simulated
@@ -98,6 +101,18 @@ def test_linear_interpolation_of_a_channel_without_readings_is_the_mean_and_drop
     item = Series("a", np.array([0.0, 1.0, 2.0, 3.0]), ("x", "y"), value, risk)
     np.testing.assert_allclose(baselines.interpolate(item), [[1, 0], [9, 0], [6.5, 0], [4, 0]])
     np.testing.assert_allclose(baselines.interpolate(item, drop_noisy=True)[:, 0], [1, 2, 3, 4])
+
+
+def test_heavy_tails_are_transformed_where_the_settings_say_so():
+    def spoilt(item):
+        return replace(item, value=np.exp(2 * item.value), risk=np.where(item.observed, 0.0, np.inf))
+
+    task = simulated("mixture", train=20, scored=2).shown(spoilt)
+    assert baselines.fit(task, Settings(), "gaussian", quick=True).transforms == {}
+    with pytest.warns(RstimeWarning, match="heavy tails"):
+        model = baselines.fit(task, Settings(transforms="auto"), "gaussian", quick=True)
+    assert model.transforms == suggest_transforms(task.train)
+    assert len(model.transforms) == len(task.train[0].variables)
 
 
 def test_the_bare_mean_leaves_out_the_draw_at_the_exit_and_only_then():

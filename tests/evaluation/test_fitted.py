@@ -94,9 +94,10 @@ def test_a_fit_is_named_by_training_data_and_settings_and_not_by_what_is_asked()
         digest(replace(task, validation=[]), settings, "gaussian"),
         digest(task, replace(settings, seed=2), "gaussian"),
         digest(task, replace(settings, minutes=2.0), "gaussian"),
+        digest(task, replace(settings, transforms="auto"), "gaussian"),
         digest(replace(task, window=25), settings, "gaussian"),
     ]
-    assert len({name, *others}) == 8
+    assert len({name, *others}) == 9
 
 
 def test_forecasts_share_a_fit_too(tmp_path, fits):

@@ -27,6 +27,9 @@ def test_json_there_and_back_is_the_same_protocol_with_the_same_digest(protocol,
 def test_the_digest_changes_with_the_data_and_not_with_the_name():
     one = NAMED["exchange-half"]
     assert replace(one, name="other", seeds=(7,), samples=9).digest == one.digest
+    stays = NAMED["physionet-10-clean"]
+    assert (stays.transforms, NAMED["physionet-10-noisy"].transforms) == ("auto", "none")
+    assert replace(stays, transforms="none").digest == stays.digest
     assert replace(one, high=0.6).digest != one.digest
     assert len({protocol.digest for protocol in NAMED.values()}) == len(NAMED)
 
@@ -54,6 +57,7 @@ def test_definitions_of_the_noise():
         ({"grade": "sensor"}, "grade: 'sensor' is unknown here. Choose one of none, half, graded."),
         ({"low": 2}, "low, high: 2.0, 0.5. Give 0 < low <= high."),
         ({"told": "lies"}, "told: 'lies' is unknown here. Choose one of true, scaled, constant, none."),
+        ({"transforms": "auto"}, "transforms: 'auto' is unknown here. Choose one of none."),
         ({"factor": 2}, "factor: 2.0 beside told='true'. Set told to \"scaled\"."),
         ({"seeds": []}, "seeds: []. Give whole numbers from 0, each once."),
         ({"seeds": [1, 1]}, "seeds: [1, 1]. Give whole numbers"),
