@@ -169,6 +169,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.noise_floor": BASE | TENSORS | {"scores", "datasets", "consistency", "robust"},
     "evaluation.short_starts": BASE | {"scores", "datasets", "diffusion", "report"},
     "evaluation.learned_residual": BASE | {"scores", "datasets", "diffusion", "report", "evaluation.short_starts"},
+    "evaluation.lasting": MODEL | SHOW | {"datasets"},
     "evaluation.faults": MODEL | SHOW | {"datasets"},
     "evaluation.real_sensors": BASE | {"datasets", "risk"},
     "evaluation.real_pairs": MODEL | SHOW | {"noisy_scores", "evaluation", "evaluation.real_sensors"},

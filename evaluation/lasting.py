@@ -1,0 +1,124 @@
+"""Errors that last: a model that is told how long, one that takes them for white noise, and the exact posterior.
+
+    python -m rstime.evaluation.lasting [--seeds 0 1 2] [--model gaussian|diffusion] [--minutes 3]
+
+Windows of a Gaussian process of unit variance, a third of them read exactly, the others by a sensor with errors of sd
+RISK, of which a share lasts for some time, or none does. How long is learned from pairs: the sensor beside the truth in
+windows of their own. Where nothing lasts, being told what was learned should cost nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from rstime import scores
+from rstime.datasets.laws import GaussianTruth, kernel_truth
+from rstime.model import RiskDiffusion
+from rstime.report import text_table
+from rstime.risk.correlated import Correlated, fit_correlated
+from rstime.types import Floats, Series
+
+RISK = 0.8
+LENGTH = 48
+LASTING: Mapping[str, Correlated | None] = {
+    "white": None,
+    "0.5 for 6 steps": Correlated((0.5,), (6.0,)),
+    "0.9 for 20 steps": Correlated((0.9,), (20.0,)),
+    "0.4 for ever": Correlated((0.4,), (1e4,)),
+}
+"""Share of the variance that lasts, and its memory."""
+
+
+def noise_root(law: Correlated | None) -> Floats:
+    """(T, T) root of the covariance of the errors of a window."""
+    found = np.eye(LENGTH)
+    if law is not None:
+        lag = np.abs(np.subtract.outer(np.arange(LENGTH), np.arange(LENGTH)))
+        found = np.where(lag == 0, 1.0, law.correlation(lag))
+    return RISK * np.asarray(np.linalg.cholesky(found))
+
+
+def read(rng: np.random.Generator, truth: GaussianTruth, root: Floats, count: int) -> tuple[Floats, Floats]:
+    """Draw clean windows and their readings, (count, T) each."""
+    signal = rng.standard_normal((count, LENGTH)) @ np.linalg.cholesky(truth.covariance + 1e-9 * np.eye(LENGTH)).T
+    return signal, signal + rng.standard_normal((count, LENGTH)) @ root.T
+
+
+def exact(truth: GaussianTruth, root: Floats, y: Floats, rng: np.random.Generator, samples: int) -> Floats:
+    """Draw (S, T) from p(x | y) with the covariance of the errors: K (K + R)^-1 y and K - K (K + R)^-1 K."""
+    gain = np.linalg.solve(truth.covariance + root @ root.T, truth.covariance).T
+    left = np.linalg.cholesky(truth.covariance - gain @ truth.covariance + 1e-9 * np.eye(LENGTH))
+    return np.asarray(gain @ y + rng.standard_normal((samples, LENGTH)) @ left.T)
+
+
+def table(value: Floats, risk: float) -> list[Series]:
+    """Return a Series a window."""
+    level = np.full((LENGTH, 1), risk)
+    return [Series(f"{k}/{risk}", np.arange(LENGTH), ("x",), one[:, None], level) for k, one in enumerate(value)]
+
+
+def score(draws: Iterable[Floats], clean: Floats) -> tuple[float, float]:
+    """Mean CRPS of (S, T) samples a window, and what their 90 % bands hold."""
+    crps, inside = [], []
+    for drawn, truth in zip(draws, clean, strict=True):
+        low, high = np.quantile(drawn, (0.05, 0.95), axis=0, method="weibull")
+        crps.append(scores.crps_samples(drawn, truth).mean())
+        inside.append(((low <= truth) & (truth <= high)).mean())
+    return float(np.mean(crps)), float(np.mean(inside))
+
+
+def trial(
+    name: str, seed: int, windows: int = 240, asked: int = 60, samples: int = 99, model: str = "gaussian", **fit: float
+) -> pd.DataFrame:
+    """Return a row for the exact posterior, and for the model told what was learned of the errors, or nothing.
+
+    Parameters
+    ----------
+    name
+        Of LASTING.
+    seed
+        Of data, fit and samples.
+    windows, asked, samples
+        To learn from, a third of them exact; to answer; and draws of each.
+    model, fit
+        See `rstime.RiskDiffusion`; steps and max_minutes.
+    """
+    rng, truth, root = np.random.default_rng([seed, 7]), kernel_truth("matern32", LENGTH), noise_root(LASTING[name])
+    signal, noisy = read(rng, truth, root, windows)
+    paired, beside = read(rng, truth, root, windows // 4)
+    clean, y = read(rng, truth, root, asked)
+    learned = fit_correlated([np.arange(LENGTH)] * len(paired), list((beside - paired) / RISK))
+    third = windows // 3
+    learn = table(signal[:third], 0.0) + table(noisy[third:], RISK)
+    rows = [("exact", *score((exact(truth, root, one, rng, samples) for one in y), clean))]
+    for told, family in (("how long", {} if learned is None else {"x": learned}), ("white", {})):
+        found = RiskDiffusion(model, window=LENGTH)
+        found.fit(learn, noise=family, seed=seed, progress=False, **fit)  # type: ignore[arg-type]
+        answers = found.impute(table(y, RISK), samples=samples, seed=seed)
+        rows.append((told, *score((one.samples[..., 0] for one in answers), clean)))
+    frame = pd.DataFrame(rows, columns=["told", "crps", "holds"])
+    return frame.assign(noise=name, seed=seed, ratio=frame["crps"] / frame["crps"][0])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print CRPS, its ratio to the exact posterior's, and what 90 % bands hold, over the seeds."""
+    parser = argparse.ArgumentParser(prog="python -m rstime.evaluation.lasting", description=main.__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--model", default="gaussian", choices=("gaussian", "diffusion"))
+    parser.add_argument("--minutes", type=float, default=3.0, help="of training of a diffusion model (default: 3)")
+    options = parser.parse_args(arguments)
+    minutes = {"max_minutes": options.minutes}
+    rows = [trial(name, seed, model=options.model, **minutes) for name in LASTING for seed in options.seeds]
+    every = pd.concat(rows)
+    found = every.groupby(["noise", "told"], sort=False)[["crps", "ratio", "holds"]].agg(["mean", "min", "max"])
+    found.columns = [" ".join(name) for name in found.columns]
+    shares = tuple(column for column in found.columns if column.startswith("holds"))
+    print(text_table(found.reset_index(), percent=shares, group=("noise",)))
+
+
+if __name__ == "__main__":
+    main()
