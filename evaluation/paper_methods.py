@@ -202,6 +202,7 @@ def floor(rows: Rows, schedule: SDE, budget: Budget, generator: torch.Generator,
 
 METHODS: Mapping[str, Method] = {
     "floor": floor,
+    "oracle": _plain(lambda rows: _exact(rows.clean)),
     "standard": _plain(lambda rows: _exact(rows.value)),
     "regressor": regressor,
     "variable": variable,
@@ -213,5 +214,6 @@ METHODS: Mapping[str, Method] = {
     "ours-missing": _plain(lambda rows: _with_risk(at_level, rows.value, np.where(rows.spoilt, math.inf, rows.risk))),
     "ours-drawn": _plain(_drawn),
 }
-"""Clean rows again; risk ignored; the risk guides, is generated along, or is told; clean rows alone; denoised rows;
-one level a row; a level an entry; that with spoilt entries left out, or (fills only) filled by a new draw each time."""
+"""Clean rows again; learned from them, which no method has; risk ignored; the risk guides, is generated along, or is
+told; clean rows alone; denoised rows; one level a row; a level an entry; that with spoilt entries left out, or (fills
+only) filled by a new draw each time."""

@@ -177,7 +177,15 @@ def noisy_rows(count: int = 4000) -> Rows:
 
 @pytest.mark.parametrize(
     ("method", "variance"),
-    [("floor", 1.0), ("standard", 1.5), ("clean", 1.0), ("denoise", 0.78), ("ambient", 1.0), ("ours", 1.0)],
+    [
+        ("floor", 1.0),
+        ("oracle", 1.0),
+        ("standard", 1.5),
+        ("clean", 1.0),
+        ("denoise", 0.78),
+        ("ambient", 1.0),
+        ("ours", 1.0),
+    ],
 )
 def test_the_variance_that_each_method_generates(method: str, variance: float, generator: torch.Generator) -> None:
     budget = Budget(steps=60, width=16, layers=2, evaluations=25)
