@@ -73,6 +73,7 @@ def fit(options: argparse.Namespace) -> None:
     model.fit(
         series,
         risk=options.risk,
+        noise=dict(options.noise),
         steps=options.steps,
         max_minutes=options.max_minutes if options.steps is None else float("inf"),
         device=options.device,

@@ -139,7 +139,8 @@ class RiskDiffusion:
             family. The network then learns from such readings what the family allows, from a safe level on; in answers
             and in the Gaussian model a reading counts as Gaussian noise of its risk. Of "cauchy" noise the risk given
             is half the width at half height, and outlying readings are taken for missing (`rstime.noise_rule`).
-            `rstime.risk.correlated.Correlated`: Gaussian errors that last from reading to reading.
+            "0.5@6h+0.3@10d", or a `rstime.risk.correlated.Correlated`: Gaussian errors half of whose variance lasts for
+            some six hours, three tenths for ten days (numbers: in the unit of stamps that are numbers).
         validation
             Held-out data of the same kind, noisy too; part of `data` if None (see `rstime.fitting.split`).
         steps, max_minutes

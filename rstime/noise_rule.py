@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rstime.axis import duration
 from rstime.errors import ConfigError, ModelFileError
 from rstime.risk.correlated import Correlated
 from rstime.risk.families import Family, Gaussian, family_named
@@ -84,7 +85,7 @@ class NoiseRule:
         for name, given in families.items():
             if name not in known:
                 raise ConfigError("noise", f"unknown variable {name!r}", f"Known ones: {', '.join(known)}.")
-            family = family_named(given)
+            family = noise_named(given)
             if math.isinf(family.variance):
                 if transforms.get(name, "none") != "none" or mode != "known":
                     why = "which is transformed" if mode == "known" else f"with risk={mode!r}"
@@ -158,6 +159,37 @@ class NoiseRule:
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ModelFileError("noise", f"cannot be read ({error})", "Save the model again.") from error
+
+
+def noise_named(given: str | Family) -> Family:
+    """Return the family of a name, of errors that last written as SHARE@MEMORY+..., or the family itself.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown, or a share or memory is not one.
+
+    Examples
+    --------
+    >>> noise_named("0.5@6h+0.3@10d")
+    Correlated(shares=(0.5, 0.3), memories=(21600.0, 864000.0))
+    """
+    if isinstance(given, Family) or "@" not in given:
+        return family_named(given)
+    parts = [part.partition("@") for part in given.split("+")]
+    try:
+        shares = tuple(float(share) for share, _, _ in parts)
+    except ValueError:
+        remedy = "Write SHARE@MEMORY, such as 0.5@6h, joined by +."
+        raise ConfigError("noise", f"{given!r} has a share that is not a number", remedy) from None
+    return Correlated(shares, tuple(_memory(memory) for _, _, memory in parts))
+
+
+def _memory(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return duration(text)
 
 
 def meet(families: Sequence[Family], risk: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:

@@ -123,6 +123,10 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
     add("--risk", choices=("known", "scale", "estimate"), default="known", help=text)
     text = "model a variable in logs, or a bounded one as VARIABLE=logit:0,100; may be repeated; auto: for heavy tails"
     add("--transform", action="append", default=[], type=transform, metavar="VARIABLE=log", help=text)
+    text = (
+        "family of a variable's noise, as laplace, or how errors last, as VARIABLE=0.5@6h+0.3@10d; may be repeated"
+    )
+    add("--noise", action="append", default=[], type=noise, metavar="VARIABLE=FAMILY", help=text)
     length = command.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="training steps, instead of a time limit")
     text = "time limit of training (default: 15)"
@@ -262,6 +266,14 @@ def transform(text: str) -> tuple[str, str]:
     if not found and kind != "auto":
         raise argparse.ArgumentTypeError(f"{text} is not auto, nor of the form VARIABLE=log or VARIABLE=logit:low,high")
     return variable, kind
+
+
+def noise(text: str) -> tuple[str, str]:
+    """Read VARIABLE=FAMILY."""
+    variable, found, family = text.rpartition("=")
+    if not found or not variable or not family:
+        raise argparse.ArgumentTypeError(f"{text} is not of the form VARIABLE=FAMILY")
+    return variable, family
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -117,11 +117,13 @@ def run(*arguments: object) -> int:
 def test_fit_hands_the_settings_to_the_model_and_saves_it(fake: type[FakeModel], table: Path, tmp_path: Path) -> None:
     options = ["--grid", "30min", "--window", "48h", "--model", "gaussian", "--size", "tiny", "--seed", 7, "--steps", 9]
     transforms = ["--transform", "hr=log", "--transform", "NA=logit:0,300"]
-    assert run("fit", table, "--out", tmp_path / "model", *options, *transforms) == 0
+    noise = ["--noise", "hr=laplace", "--noise", "NA=0.5@6h"]
+    assert run("fit", table, "--out", tmp_path / "model", *options, *transforms, *noise) == 0
     calls = fake.calls
     assert (calls["model"], calls["size"], calls["window"], calls["grid"]) == ("gaussian", "tiny", 96, "30min")
     assert calls["transforms"] == {"hr": "log", "NA": "logit:0,300"}
     assert (calls["fit"].steps, calls["fit"].seed, calls["fit"].max_minutes) == (9, 7, float("inf"))
+    assert calls["fit"].noise == {"hr": "laplace", "NA": "0.5@6h"}
     assert (tmp_path / "model" / "config.json").read_text() == "{}"
     assert run("fit", table, "--out", tmp_path / "other", "--steps", 9, "--transform", "auto") == 0
     assert fake.calls["transforms"] == "auto"

@@ -104,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     "noise_likelihood": BASE | PRIOR | {"diffusion", "moments", "risk"},
     "noise_fit": BASE | {"axis", "noise_likelihood", "risk"},
     "risk_rule": BASE | FRAMES | {"axis", "noise_fit", "risk"},
-    "noise_rule": BASE | {"risk"},
+    "noise_rule": BASE | {"axis", "risk"},
     "gaussian_fit": BASE | PRIOR | {"diffusion", "moments"},
     "network": BASE | {"tokens", "lines", "belief", "gaussian"},
     "denoiser": BASE | {"tokens", "diffusion", "gaussian", "network"},

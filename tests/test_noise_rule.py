@@ -15,6 +15,7 @@ from rstime.diffusion.loss import perturb, target, teaches
 from rstime.errors import ConfigError, ModelFileError
 from rstime.model import RiskDiffusion
 from rstime.noise_rule import CUT, Noise, NoiseRule, clean_spread, meet, safe_levels
+from rstime.risk.correlated import Correlated
 from rstime.risk.families import Cauchy, Family, Gaussian, Laplace, StudentT, Uniform
 from rstime.risk.matching import effective, safe_level
 from rstime.risk.tabulated import CutCauchy, cut_sd, from_samples
@@ -151,6 +152,20 @@ def test_wrong_requests_are_refused() -> None:
     with pytest.raises(ConfigError, match="noise: cauchy noise of 'x', with risk='scale'"):
         NoiseRule.learn({"x": Cauchy()}, some, {}, "scale")
     assert NoiseRule.learn({"x": Laplace()}, some, {"x": "log"}).families(("x",)) == (Laplace(),)
+
+
+def test_errors_that_last_are_written_as_shares_and_memories() -> None:
+    some = [series(np.ones(3), 1.0)]
+    rule = NoiseRule.learn({"x": "0.5@6h+0.3@120"}, some, {})
+    assert rule.variables["x"].family == Correlated((0.5, 0.3), (21600.0, 120.0))
+    assert rule.correlated(("x", "z"), 3600.0) == [[[0.5, 6.0], [0.3, 120 / 3600]], []]
+    assert rule.white(("x", "z")).tolist() == pytest.approx([0.2**0.5, 1.0])
+    assert NoiseRule({}).correlated(("x",), 1.0) == []
+    assert NoiseRule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+    with pytest.raises(ConfigError, match=r"noise: 'half@6h' has a share that is not a number\. Write SHARE@MEMORY"):
+        NoiseRule.learn({"x": "half@6h"}, some, {})
+    with pytest.raises(ConfigError, match="duration: 'soon' is not a positive one"):
+        NoiseRule.learn({"x": "0.5@soon"}, some, {})
 
 
 def test_a_model_learns_with_families_and_keeps_them_on_file(tmp_path: Path) -> None:
