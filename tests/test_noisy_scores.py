@@ -78,6 +78,20 @@ def test_pit_of_measurements_is_uniform_for_calibrated_samples_only(rng):
     assert stats.kstest(noisy_scores.pit(0.3 * samples, measured, 0.7), "uniform").statistic > 0.06
 
 
+def test_scores_of_few_samples_by_hand():
+    """E|N(0, s^2)| = s sqrt(2 / pi), and N(0, r^2) of each of two samples differs by N(., 2 r^2)."""
+    wide = 0.5 * np.sqrt(2 / np.pi)
+    assert noisy_scores.crps_samples([2.0], 2.0, 0.5) == pytest.approx(wide)
+    assert noisy_scores.crps_samples([2.0], 2.0, 0.5, fair=False) == pytest.approx(wide - np.sqrt(2) * wide / 2)
+    far = stats.foldnorm.mean(1 / (0.5 * np.sqrt(2)), scale=0.5 * np.sqrt(2))
+    near = (wide + stats.foldnorm.mean(2, scale=0.5)) / 2
+    assert noisy_scores.crps_samples([2.0, 3.0], 2.0, 0.5) == pytest.approx(near - far / 2)
+    np.testing.assert_allclose(
+        noisy_scores.pit([[0.0, 0.0], [1.0, 1.0]], [1.0, 1.0], [0.5, 0.0]),
+        [(stats.norm.cdf(2) + stats.norm.cdf(0)) / 2, scores.pit([[0.0], [1.0]], [1.0])[0]],
+    )
+
+
 def _crps(mean: float, std: float, risk: float) -> float:
     """Expected convolved CRPS of N(mean, std^2) for x ~ N(0, 1), in closed form."""
     spread = np.sqrt(std**2 + 1 + 2 * risk**2)

@@ -235,3 +235,18 @@ def test_quantiles_of_nine_samples_are_the_samples_at_ranks_of_ten():
     samples = np.arange(1.0, 10.0)[:, None]
     assert scores.crps_quantile(samples, [10.0], levels=(0.1,)) == pytest.approx(2 * 0.1 * (10 - 1) / 10)
     assert scores.crps_quantile(samples, [10.0], levels=(0.9,)) == pytest.approx(2 * 0.9 * (10 - 9) / 10)
+
+
+def test_scores_of_one_and_of_two_samples_by_hand():
+    """Of a single path the distance alone; of two, the mean distance less half of the distance between them."""
+    one, two, path = np.array([[3.0, 4.0]]), np.array([[3.0, 4.0], [0.0, 0.0]]), np.zeros(2)
+    assert scores.energy_score(one, path) == 5.0
+    assert scores.energy_score(two, path) == pytest.approx(5 / 2 - 5 / 2)
+    assert scores.energy_score(two, path, fair=False) == pytest.approx(5 / 2 - 5 / 4)
+    assert scores.crps_samples([1.0, 5.0], 2.0) == pytest.approx((1 + 3) / 2 - 4 / 2)
+    assert scores.crps_samples([1.0, 5.0], 2.0, fair=False) == pytest.approx((1 + 3) / 2 - 4 / 4)
+
+
+def test_a_truth_of_zero_has_no_relative_loss():
+    assert np.isnan(scores.weighted_quantile_loss(np.ones((19, 2)), np.zeros(2)))
+    assert np.isnan(scores.crps_quantile(np.ones((5, 2)), np.zeros(2)))

@@ -138,3 +138,27 @@ def test_what_cannot_be_paired_is_refused():
         difference([one], [two])
     with pytest.raises(DataError, match="seeds: 1 beside 2"):
         difference([one], [one, one])
+
+
+def test_names_of_metrics_say_what_entries_they_are_of_and_whether_bands_were_adjusted():
+    task = replace(question(future=False), noisy=[np.isfinite(item.risk) for item in question().test])
+    wide = tally(task, answers(task), adjust=lambda answer: replace(answer, samples=3 + 2 * (answer.samples - 3)))
+    found, plain = wide.metrics(), tally(task, answers(task)).metrics()
+    names = {"wql", "crps", "mae", "rmse", "coverage90", "width90"}
+    bands = {f"{name}_adjusted" for name in ("wql", "coverage90", "width90")}
+    assert set(plain) == names | {f"denoise_{name}" for name in names}
+    assert set(found) == set(plain) | bands | {f"denoise_{name}" for name in bands}
+    for prefix in ("", "denoise_"):
+        assert found[f"{prefix}width90_adjusted"] == pytest.approx(2 * plain[f"{prefix}width90"], rel=1e-9)
+        assert found[f"{prefix}width90"] == plain[f"{prefix}width90"]
+
+
+def test_ends_of_a_band_are_inside_and_errors_over_a_scale_of_zero_are_left_out():
+    task = question(items=1)
+    task = replace(task, scale=[np.array([0.0, 2.0])])
+    same = Posterior(task.test[0], np.tile(task.truth[0], (20, 1, 1)))
+    assert tally(task, [same]).metrics()["coverage90"] == 1.0
+    off = Posterior(task.test[0], same.samples + np.array([7.0, 3.0]))
+    assert tally(task, [off]).metrics()["mase"] == pytest.approx(3 / 2)
+    assert tally(task, [off]).metrics()["mae"] == pytest.approx((7 + 3) / 2)
+    assert "mase" not in tally(replace(task, scale=[np.zeros(2)]), [off]).metrics()
