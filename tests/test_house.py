@@ -52,7 +52,7 @@ FITTING = {
     "risk_rule",
     "noise_rule",
 }
-MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model"}
+MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model", "model_state", "model_scores"}
 SHOW = {"plotting", "report"}
 GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_lightning", "gluonts_predictor"}
 EVALUATED = {
@@ -121,6 +121,8 @@ ALLOWED: dict[str, set[str]] = {
     "progress": {"training"},
     "fitting": BASE | WINDOWS | TENSORS | FITTING,
     "build": BASE | WINDOWS | TENSORS | {"storage", "config"},
+    "model_state": MODEL - {"model", "model_scores"},
+    "model_scores": MODEL - {"model"},
     "model": MODEL,
     # faces
     "gluonts_risk": BASE,
@@ -192,6 +194,8 @@ EDGES = (
     | SHOW
     | {
         "model",
+        "model_state",
+        "model_scores",
         "gluonts",
         "imputer",
         "tables",
