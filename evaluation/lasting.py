@@ -1,6 +1,6 @@
 """Errors that last: a model that is told how long, one that takes them for white noise, and the exact posterior.
 
-    python -m rstime.evaluation.lasting [--seeds 0 1 2] [--model gaussian|diffusion] [--minutes 3]
+    python -m rstime.evaluation.lasting [--seeds 0 1 2] [--model gaussian|diffusion] [--minutes 3] [--picture FILE.png]
 
 Windows of a Gaussian process of unit variance, a third of them read exactly, the others by a sensor with errors of sd
 RISK, of which a share lasts for some time, or none does. How long is learned from pairs: the sensor beside the truth in
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,9 +20,13 @@ import pandas as pd
 from rstime import scores
 from rstime.datasets.laws import GaussianTruth, kernel_truth
 from rstime.model import RiskDiffusion
+from rstime.plotting import BAND90, MEDIAN, READING, TRUTH, tidy
 from rstime.report import text_table
 from rstime.risk.correlated import Correlated, fit_correlated
 from rstime.types import Floats, Series
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RISK = 0.8
 LENGTH = 48
@@ -104,13 +110,41 @@ def trial(
     return frame.assign(noise=name, seed=seed, ratio=frame["crps"] / frame["crps"][0])
 
 
+def picture(name: str = "0.9 for 20 steps", seed: int = 5) -> Figure:
+    """Draw one window, its readings, and the exact posterior with the errors as they are, and taken for white noise."""
+    from matplotlib.figure import Figure
+
+    rng, truth, root = np.random.default_rng(seed), kernel_truth("matern32", LENGTH), noise_root(LASTING[name])
+    clean, y = read(rng, truth, root, 1)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, title, law in zip(
+        panels, ("taken for white noise", "told how long errors last"), (noise_root(None), root), strict=True
+    ):
+        drawn = exact(truth, law, y[0], rng, 2000)
+        low, middle, high = np.quantile(drawn, (0.05, 0.5, 0.95), axis=0)
+        axes.fill_between(np.arange(LENGTH), low, high, color=BAND90, linewidth=0, label="90 % band")
+        axes.plot(middle, color=MEDIAN, label="median")
+        axes.plot(clean[0], color=TRUTH, linewidth=1.2, label="truth")
+        axes.plot(y[0], "o", color=READING, markersize=2.6, label="readings")
+        tidy(axes, title)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), ncols=4, fontsize=8, frameon=False, loc="outside lower center"
+    )
+    return figure
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print CRPS, its ratio to the exact posterior's, and what 90 % bands hold, over the seeds."""
     parser = argparse.ArgumentParser(prog="python -m rstime.evaluation.lasting", description=main.__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--model", default="gaussian", choices=("gaussian", "diffusion"))
     parser.add_argument("--minutes", type=float, default=3.0, help="of training of a diffusion model (default: 3)")
+    parser.add_argument("--picture", type=Path, help="draw one window instead, into this file")
     options = parser.parse_args(arguments)
+    if options.picture is not None:
+        picture().savefig(options.picture, dpi=110)
+        return
     minutes = {"max_minutes": options.minutes}
     rows = [trial(name, seed, model=options.model, **minutes) for name in LASTING for seed in options.seeds]
     every = pd.concat(rows)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rstime.datasets.laws import kernel_truth
-from rstime.evaluation.lasting import LASTING, LENGTH, RISK, exact, noise_root, read, score, trial
+from rstime.evaluation.lasting import LASTING, LENGTH, RISK, exact, noise_root, picture, read, score, trial
 
 
 def test_noise_has_the_covariance_of_its_law() -> None:
@@ -26,6 +26,14 @@ def test_the_exact_posterior_is_calibrated_and_white_noise_in_its_place_is_not()
     assert right[1] == pytest.approx(0.9, abs=0.015)
     assert wrong[1] < 0.6
     assert right[0] < 0.8 * wrong[0]
+
+
+def test_the_picture_shows_what_white_noise_claims_and_what_is_known() -> None:
+    white, told = picture().axes
+    edges = [axes.collections[0].get_paths()[0].vertices for axes in (white, told)]
+    heights = [np.ptp(vertices[vertices[:, 0] == 24, 1]) for vertices in edges]
+    assert heights[1] > 1.5 * heights[0] > 0.5
+    np.testing.assert_array_equal(white.lines[2].get_ydata(), told.lines[2].get_ydata())
 
 
 def test_a_model_that_is_told_reaches_the_exact_posterior() -> None:
