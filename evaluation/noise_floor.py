@@ -1,11 +1,13 @@
 """Below the noise floor, and training where risks are wrong: what the options of TrainingConfig for them bring.
 
-    python -m rstime.evaluation.noise_floor NAME      floor, levels, understated, outliers, correct
+    python -m rstime.evaluation.noise_floor NAME      floor, levels, ratio, understated, outliers, correct
 
 Windows of eight stamps of the mixture of `rstime.datasets.simulate`, 30 % missing, the others of risk .3 to 1 sd; of
-"levels", one stamp at two narrow levels, whose shape lies below the noise. A small network in place of the transformer,
-on the exact moments of what its data look like, so that a fit takes seconds. Scores are the excess of CRPS over the
-exact posterior's at noisy and at missing points, in per cent.
+"levels", one stamp at two narrow levels, whose shape lies below the noise; of "ratio" the same with risks of .5 to 1 sd
+and a network that is told m / tau. A small network in place of the transformer, on the exact moments of what its data
+look like, so that a fit takes seconds. Scores are the excess of CRPS over the exact posterior's at noisy and at missing
+points, in per cent. Studies of the floor split it: where the path ends and by which covariance the last draw is made,
+and the network above the smallest risk or below it, with the exact denoiser for the other.
 """
 
 from __future__ import annotations
@@ -21,19 +23,20 @@ import torch
 from torch import Tensor, nn
 
 from rstime import scores
-from rstime.consistency import HIGHEST, LOWEST, SHARE, WIDEST
+from rstime.consistency import HIGHEST, LOWEST, SHARE
 from rstime.datasets.laws import GaussianTruth, MixtureTruth
 from rstime.datasets.simulate import measure, mixture_truth
-from rstime.diffusion.consistency import consistency_loss, lower
+from rstime.diffusion.consistency import consistency_loss, descend
 from rstime.diffusion.levels import draw_levels, fuse
 from rstime.diffusion.loss import perturb, risk_sensitive_loss, teaches
 from rstime.diffusion.samplers import default_levels, multistep
+from rstime.diffusion.tweedie import covariance
 from rstime.posterior import HELD
 from rstime.robust import hold_back, trusted
 from rstime.types import Floats
 
 WINDOWS, SCORED, SAMPLES, BATCH = 4000, 300, 100, 128
-RISK = (0.3, 1.0)
+LARGEST = 1.0  # risk, sd
 LEVELS = [GaussianTruth(np.array([centre]), np.array([[0.04]])) for centre in (-math.sqrt(0.96), math.sqrt(0.96))]
 LAWS = {"mixture": mixture_truth(8), "levels": MixtureTruth(np.full(2, 0.5), tuple(LEVELS))}
 Denoise = Callable[[Tensor, Tensor], Tensor]
@@ -41,7 +44,11 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Setting:
-    """How to train, as in TrainingConfig, and what is wrong with data: factor of the risks, share of gross errors."""
+    """How to train, as in TrainingConfig, and what is wrong with data: factor of the risks, share of gross errors.
+
+    Smallest risk; factor of the first layer's initial weights, which narrow levels need to be larger; whether the
+    network is told m / tau, which is out of the range of training below the smallest risk.
+    """
 
     consistency: float = 0.0
     teach_from: float = 1.0
@@ -49,6 +56,9 @@ class Setting:
     understated: float = 1.0
     gross: float = 0.0
     name: str = "mixture"
+    lowest: float = 0.3
+    gain: float = 1.0
+    ratio: bool = False
 
     @property
     def law(self) -> MixtureTruth:
@@ -57,14 +67,15 @@ class Setting:
 
 
 STUDIES = {
-    "floor": [Setting(), Setting(consistency=1.0)],
-    "levels": [Setting(name="levels"), Setting(name="levels", consistency=1.0)],
+    "floor": [Setting(), Setting(consistency=0.1)],
+    "levels": [Setting(name="levels", gain=5.0, consistency=weight) for weight in (0.0, 0.1)],
+    "ratio": [Setting(name="levels", lowest=0.5, gain=2.0, ratio=True, consistency=weight) for weight in (0.0, 0.1)],
     "understated": [Setting(understated=2.0, teach_from=k) for k in (1.0, 2.0, 3.0)],
     "outliers": [Setting(gross=0.02, outliers=bound) for bound in (0.0, 4.0)],
     "correct": [Setting(), Setting(teach_from=2.0), Setting(teach_from=3.0), Setting(outliers=4.0)],
 }
 
-LEARNED = ("floor", "levels")  # studies of the levels below the smallest risk
+LEARNED = ("floor", "levels", "ratio")  # studies of the levels below the smallest risk
 
 
 def condition(K: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,12 +89,13 @@ def condition(K: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class Small(nn.Module):
     """D = G + sqrt(V) F, with F two hidden layers on G, V, the levels and the leave-one-out residuals."""
 
-    def __init__(self, K: Tensor):
+    def __init__(self, K: Tensor, gain: float = 1.0, ratio: bool = False):
         super().__init__()
-        self.K, n = K, len(K)
-        last = nn.Linear(96, n)
+        self.K, self.ratio, n = K, ratio, len(K)
+        last, first = nn.Linear(96, n), nn.Linear((4 + ratio) * n, 96)
         nn.init.zeros_(last.weight)
-        self.net = nn.Sequential(nn.Linear(4 * n, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU(), last)
+        first.weight.data.mul_(gain)
+        self.net = nn.Sequential(first, nn.SiLU(), nn.Linear(96, 96), nn.SiLU(), last)
 
     def forward(self, m: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return D and the residuals of (S, B, N) inputs at (B, N) levels, and V."""
@@ -93,8 +105,9 @@ class Small(nn.Module):
         variance = covariance.diagonal(dim1=-2, dim2=-1).clamp_min(1e-6)
         surprise = whitened * inverse.diagonal(dim1=-2, dim2=-1).rsqrt()
         level = (root / (1 + root)).expand_as(m)
-        features = torch.cat([mean, surprise.clamp(-6, 6), variance.sqrt().expand_as(m), level], -1)
-        return mean + variance.sqrt() * self.net(features), surprise, variance
+        features = [mean, surprise.clamp(-6, 6), variance.sqrt().expand_as(m), level]
+        features += [(root * m).clamp(-6, 6)] if self.ratio else []
+        return mean + variance.sqrt() * self.net(torch.cat(features, -1)), surprise, variance
 
     def denoise(self, m: Tensor, tau: Tensor) -> Tensor:
         """Return D alone."""
@@ -118,7 +131,7 @@ def windows(count: int, setting: Setting, seed: int) -> tuple[Floats, Tensor, Te
     """Draw clean windows, and readings and risks as a user would give them, 0 and inf where missing."""
     rng = np.random.default_rng([5, seed, count])
     clean = setting.law.draw(rng, count)
-    value, risk = (x[..., 0] for x in measure(rng, clean[..., None], RISK))
+    value, risk = (x[..., 0] for x in measure(rng, clean[..., None], (setting.lowest, LARGEST)))
     value = clean + setting.understated * (value - clean)
     sign = np.where(rng.random(value.shape) < 0.5, -8.0, 8.0)
     value = value + np.where(rng.random(value.shape) < setting.gross, sign, 0.0)
@@ -127,7 +140,7 @@ def windows(count: int, setting: Setting, seed: int) -> tuple[Floats, Tensor, Te
 
 def moments(setting: Setting) -> Tensor:
     """Return the covariance that noisy moments would show: what the risks do not explain counts as signal."""
-    low, high = RISK
+    low, high = setting.lowest, LARGEST
     known = (high**2 - low**2) / (2 * math.log(high / low))
     extra = (setting.understated**2 - 1) * known + 64 * setting.gross
     covariance = torch.from_numpy(setting.law.moments().covariance).float()
@@ -137,7 +150,7 @@ def moments(setting: Setting) -> Tensor:
 def train(setting: Setting, seed: int, steps: int) -> Small:
     """Train a small network on noisy windows."""
     torch.manual_seed(seed)
-    model, generator = Small(moments(setting)), torch.Generator().manual_seed(seed)
+    model, generator = Small(moments(setting), setting.gain, setting.ratio), torch.Generator().manual_seed(seed)
     _, value, risk = windows(WINDOWS, setting, seed)
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -163,20 +176,12 @@ def train(setting: Setting, seed: int, steps: int) -> Small:
 
 def consistent(model: Small, m: Tensor, tau: Tensor, generator: torch.Generator) -> Tensor:
     """Return the loss of `rstime.consistency` for the small network."""
-    low, high = math.log(LOWEST), math.log(HIGHEST)
-    s = torch.exp(low + (high - low) * torch.rand((len(m), 1), generator=generator)).expand_as(tau)
-    ratio = torch.exp(math.log(WIDEST) * torch.rand((len(m), 1), generator=generator))
-
-    def step(m: Tensor, tau: Tensor, mean: Tensor, s: Tensor, draws: int) -> tuple[Tensor, Tensor]:
-        clean = mean + spread(model.K, tau, torch.randn((draws, *tau.shape), generator=generator))
-        return lower(m.expand_as(clean), tau, clean, s, torch.randn(clean.shape, generator=generator))
-
+    s = LOWEST * (HIGHEST / LOWEST) ** float(torch.rand((), generator=generator))
     with torch.no_grad():
-        m1, tau1 = step(m[None], tau, model(m[None], tau)[0], s, 1)
-        above = model(m1, tau1)[0]
-        m2, tau2 = step(m1, tau1, above, s * ratio, 2)
-        second, _, variance = model(m2[1:], tau2)
-    return consistency_loss(above, model(m2[:1], tau2)[0], second, variance).mean()
+        above, _, variance = model(m[None], tau)
+        below, level = descend(model.denoise, m[None], tau, s, torch.randn((2, *tau.shape), generator=generator))
+        second = model.denoise(below[1:], level)
+    return consistency_loss(above, model.denoise(below[:1], level), second, variance).mean()
 
 
 def spread(K: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
@@ -186,8 +191,11 @@ def spread(K: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
     return (root @ normal[..., None])[..., 0]
 
 
-def sample(denoise: Denoise, K: Tensor, y: Tensor, r: Tensor, floor: float, seed: int) -> Floats:
-    """Draw (S, B, N) samples as `rstime.posterior.draw_joint` does, of data supported down to `floor`."""
+def sample(denoise: Denoise, K: Tensor | None, y: Tensor, r: Tensor, floor: float, seed: int) -> Floats:
+    """Draw (S, B, N) samples as `rstime.posterior.draw_joint` does, of data supported down to `floor`.
+
+    The last draw is made by the covariance of the Gaussian model K, or of the denoiser itself without one.
+    """
     generator = torch.Generator().manual_seed(1000 + seed)
     held = r <= HELD * floor
 
@@ -197,54 +205,92 @@ def sample(denoise: Denoise, K: Tensor, y: Tensor, r: Tensor, floor: float, seed
     x = torch.randn((SAMPLES, *r.shape), generator=generator)
     x = multistep(lambda x, s: denoise(*inputs(x, s)), x, default_levels(13, HELD * floor))
     m, tau = inputs(x, HELD * floor)
-    drawn = denoise(m, tau) + spread(K, tau, torch.randn(x.shape, generator=generator))
-    return drawn.double().numpy()
+    e = torch.randn(x.shape, generator=generator)
+    if K is not None:
+        return (denoise(m, tau) + spread(K, tau, e)).double().numpy()
+    denoised, root = covariance(lambda m: denoise(m, tau), m, tau)
+    return (denoised + (root @ e.double()[..., None])[..., 0]).numpy()
+
+
+def joined(split: float, above: Denoise, below: Denoise, m: Tensor, tau: Tensor) -> Tensor:
+    """Return D by one denoiser at levels from `split` on, and by another below."""
+    return torch.where(tau >= split, above(m, tau), below(m, tau))
+
+
+def half_difference(samples: Floats) -> Floats:
+    """Return E|X - X'| / 2 of each entry without bias: the CRPS that a law expects of itself."""
+    return np.asarray(np.abs(samples).mean(0) - scores.crps_samples(samples, 0.0))
+
+
+def distance(samples: Floats, best: Floats) -> Floats:
+    """Return E|X - Y| - E|X - X'| / 2 - E|Y - Y'| / 2 of each entry without bias.
+
+    It is the CRPS of the first law above that of the second, where the truth follows the second (Gneiting, Raftery
+    2007, sec. 5), without the noise of drawing one.
+    """
+    a, b = half_difference(samples), half_difference(best)
+    s, r = len(samples), len(best)
+    total = (s + r) * (s + r - 1) * half_difference(np.concatenate([samples, best]))
+    return np.asarray((total - s * (s - 1) * a - r * (r - 1) * b) / (s * r) - a - b)
 
 
 @dataclass(frozen=True, eq=False)
 class Test:
-    """Windows to answer, and the CRPS of the exact posterior, (B, N).
+    """Windows to answer, and (R, B, N) draws of the exact posterior.
 
     The risks told at the test are right where `right` is set, and else as wrong as in training; no gross errors.
     """
 
-    clean: Floats
     y: Tensor
     r: Tensor
-    limit: Floats
+    best: Floats
 
     @classmethod
     def draw(cls, setting: Setting, seed: int, right: bool) -> Test:
         """Draw windows and their exact posterior."""
         wrong = 1.0 if right else setting.understated
-        clean, y, r = windows(SCORED, replace(setting, gross=0.0, understated=wrong), seed + 100)
+        _, y, r = windows(SCORED, replace(setting, gross=0.0, understated=wrong), seed + 100)
         rng = np.random.default_rng(seed)
         pairs = zip(y.double().numpy(), wrong * r.double().numpy(), strict=True)
-        best = np.stack([setting.law.posterior(*pair).draw(rng, 400) for pair in pairs], 1)
-        return cls(clean, y, r, scores.crps_samples(best, clean))
+        return cls(y, r, np.stack([setting.law.posterior(*pair).draw(rng, 400) for pair in pairs], 1))
 
-    def show(self, text: str, denoise: Denoise, K: Tensor, floor: float, seed: int) -> None:
+    def show(self, text: str, denoise: Denoise, K: Tensor | None, floor: float, seed: int) -> None:
         """Print the excess of CRPS of samples, at noisy and at missing points."""
-        crps = scores.crps_samples(sample(denoise, K, self.y, self.r, floor, seed), self.clean)
+        excess, limit = distance(sample(denoise, K, self.y, self.r, floor, seed), self.best), half_difference(self.best)
         seen = self.r.isfinite().numpy()
-        noisy, missing = (100 * (crps[part].mean() / self.limit[part].mean() - 1) for part in (seen, ~seen))
-        print(f"seed {seed}  noisy {noisy:6.1f}  missing {missing:6.1f}  exit {HELD * floor:.2f}  {text}", flush=True)
+        noisy, missing = (100 * excess[part].mean() / limit[part].mean() for part in (seen, ~seen))
+        draw = "Tweedie" if K is None else "Gaussian"
+        end = f"exit {HELD * floor:.2f} {draw:8s}"
+        print(f"seed {seed}  noisy {noisy:6.1f}  missing {missing:6.1f}  {end}  {text}", flush=True)
 
 
-def study(name: str, seeds: Sequence[int], steps: int) -> None:
-    """Print the excess of CRPS in per cent of each way and seed."""
-    for seed in seeds:
-        told = STUDIES[name][0]
-        tests = {right: Test.draw(told, seed, right) for right in (True, False)[: 1 + (told.understated != 1)]}
-        floors = (RISK[0], LOWEST) if name in LEARNED else ()
-        for floor in floors:
-            tests[True].show("exact denoiser", partial(exact, told.law), moments(told), floor, seed)
-        for setting in STUDIES[name]:
-            model = train(setting, seed, steps)
-            for right, test in tests.items():
-                for floor in floors or (RISK[0] * setting.teach_from,):
-                    text = f"{setting}" if right else f"{setting}, told wrong risks"
-                    test.show(text, model.denoise, model.K, floor, seed)
+def study_floor(name: str, seed: int, steps: int) -> None:
+    """Print the excess where risks are right, by denoiser, end of the path and last draw."""
+    told = STUDIES[name][0]
+    test, K, law = Test.draw(told, seed, True), moments(told), partial(exact, told.law)
+
+    def show(text: str, denoise: Denoise) -> None:
+        for prior, floor in ((K, told.lowest), (None, told.lowest), (K, LOWEST)):
+            test.show(text, denoise, prior, floor, seed)
+
+    show("exact denoiser", law)
+    for setting in STUDIES[name]:
+        model = train(setting, seed, steps)
+        show(f"{setting}", model.denoise)
+        split = told.lowest * (1 - 1e-3)
+        for text, above, below in (("above", model.denoise, law), ("below", law, model.denoise)):
+            test.show(f"the same {text} the floor only", partial(joined, split, above, below), K, LOWEST, seed)
+
+
+def study(name: str, seed: int, steps: int) -> None:
+    """Print the excess in per cent of each way to train."""
+    told = STUDIES[name][0]
+    tests = {right: Test.draw(told, seed, right) for right in (True, False)[: 1 + (told.understated != 1)]}
+    for setting in STUDIES[name]:
+        model = train(setting, seed, steps)
+        for right, test in tests.items():
+            text = f"{setting}" if right else f"{setting}, told wrong risks"
+            test.show(text, model.denoise, model.K, setting.lowest * setting.teach_from, seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -254,7 +300,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=2000)
     options = parser.parse_args(arguments)
-    study(options.name, options.seeds, options.steps)
+    for seed in options.seeds:
+        (study_floor if options.name in LEARNED else study)(options.name, seed, options.steps)
 
 
 if __name__ == "__main__":

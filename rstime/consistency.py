@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from rstime.denoiser import Denoiser
-from rstime.diffusion.consistency import consistency_loss, lower
+from rstime.diffusion.consistency import consistency_loss, descend
 from rstime.examples import Example
 
-LOWEST, HIGHEST = 0.05, 1.5  # sd: states that the loss is asked at; a channel is supported down to the first
-WIDEST = 3.0  # largest ratio of the state of the second step to that of the first: the larger, the shorter the step
+LOWEST, HIGHEST = 0.05, 0.5  # sd: states that the loss is asked at; a channel is supported down to the first
 SHARE = 4  # one window in so many
 
 
 def consistency(denoiser: Denoiser, example: Example, generator: torch.Generator) -> Tensor:
     """Return the consistency loss averaged over the context's entries, of a quarter of the windows.
 
-    The example's inputs are taken down to a state level s' by a draw of the model's own, to any m' that answers will
-    meet, and from there by two more to s''. A draw is N(D, Cov[x | m]) with the Gaussian model's covariance: exact for
-    Gaussian laws, and else as far as one step of the sampler is.
+    Two states at a level log-uniform in [LOWEST, HIGHEST], the same for all windows, are sampled as answers are, with
+    the example's inputs for the measurements: none of these is below the risk of its entry, so that data teach them.
 
     Parameters
     ----------
     denoiser
         With a network.
     example
-        Its context is read: inputs at the levels that data teach.
+        Its context is read.
     generator
-        Of levels and draws, on the CPU.
+        Of the level and the draws, on the CPU.
     """
     part, rows = example.context, slice(0, max(len(example.context.m) // SHARE, 1))
     tokens, m, tau = part.tokens.rows(rows), part.m[rows][None], part.tau[rows]
     exact = denoiser.precise()
-    low, high = math.log(LOWEST), math.log(HIGHEST)
-    s = torch.exp(low + (high - low) * torch.rand((len(tau), 1), generator=generator)).to(tau)
-    ratio = torch.exp(math.log(WIDEST) * torch.rand((len(tau), 1), generator=generator)).to(tau)
 
-    def step(m: Tensor, tau: Tensor, mean: Tensor, s: Tensor, draws: int) -> tuple[Tensor, Tensor]:
-        normal = torch.randn((2, draws, *tau.shape), generator=generator).to(tau)
-        spread = exact.prior.condition(tokens.double(), tau.double()).noise(normal[0].double()).to(tau.dtype)
-        return lower(m.expand_as(spread), tau, mean + spread, s.masked_fill(~tokens.exists, math.inf), normal[1])
+    def ask(m: Tensor, tau: Tensor) -> Tensor:
+        return exact(tokens, m, tau.masked_fill(~tokens.exists, torch.inf))[0]
 
+    s = LOWEST * (HIGHEST / LOWEST) ** float(torch.rand((), generator=generator))
+    e = torch.randn((2, *tau.shape), generator=generator).to(m)
     with torch.no_grad():
-        m, tau = step(m, tau, exact(tokens, m, tau)[0], s, 1)
-        above = exact(tokens, m, tau)[0]
-        m, tau = step(m, tau, above, s * ratio, 2)
-        second, belief = exact(tokens, m[1:], tau)
-    first = exact(tokens, m[:1], tau)[0]
+        above, belief = exact(tokens, m, tau)
+        below, level = descend(ask, m, tau, s, e)
+        second = ask(below[1:], level)
+    first = ask(below[:1], level)
     return consistency_loss(above, first, second, belief.variance)[:, tokens.exists].mean()

@@ -1,46 +1,59 @@
 """Consistency: what holds at every level is learned below the smallest training risk from the levels above (theory 4).
 
 An exact denoiser is a martingale along the reverse process (Daras, Dimakis, Daskalakis 2024, Consistent Diffusion Meets
-Tweedie): D(m', tau') = E[D(m'', tau'') | m'] for every level vector tau'' < tau'.  With one level an entry the reverse
-step is a measurement fusion: m'' is m' fused with a state x + s e of a clean x drawn from p(x | m').  Any m' will do,
-above the smallest training risk or below; what the model says at m' is held, and its answers at m'' move.
+Tweedie): D(m, tau) = E[D(m'', tau'') | m] for every level vector tau'' < tau.  With one level an entry the reverse
+process is what answers are sampled by, m taken for the measurement: m'' is m fused with a state x + s e of a clean x
+drawn from p(x | m).  What the model says at m, a level that data teach, is held, and its answers at m'' move.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from rstime.diffusion.levels import fuse
+from rstime.diffusion.samplers import default_levels, multistep
 
 SMALLEST_VARIANCE = 1e-6  # as small as a prior's belief gets
+EVALUATIONS = 7  # levels of the path from s = inf to a draw
 
 
-def lower(m: Tensor, tau: Tensor, clean: Tensor, s: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-    """Take inputs at the levels tau one reverse step down: m'' = fuse(clean + s e, s, m, tau).
+def descend(
+    denoise: Callable[[Tensor, Tensor], Tensor], m: Tensor, tau: Tensor, s: float, e: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Draw inputs at lower levels given those at tau: m'' = fuse(x(s), s, m, tau), with x(s) sampled given m.
+
+    A single Gaussian draw of x, in place of the path, is right in mean and variance at best, and wrong where p(x | m)
+    has two peaks: then it is not the martingale that is learned.
 
     Parameters
     ----------
+    denoise
+        (m, tau) -> E[x | m], shaped like m.
     m, tau
-        (..., N) inputs and (N) or (B, N) levels, inf for absent tokens.
-    clean
-        (..., N) draws of x given m.
+        (S, B, N) or (1, B, N) inputs and their (B, N) levels.
     s
-        Level of the state that is added, shaped like tau; inf for none.
+        Level of the state that is added.
     e
-        Standard normal noise, shaped like clean.
+        (S, B, N) standard normal noise, one draw for each.
 
     Returns
     -------
     m, tau
-        Inputs at 1 / tau''^2 = 1 / tau^2 + 1 / s^2.  If clean ~ p(x | m) they are distributed, given m, as x + tau'' e
-        is given that x + tau e is m.
+        (S, B, N) inputs at 1 / tau''^2 = 1 / tau^2 + 1 / s^2, distributed, given m, as x + tau'' e is given that
+        x + tau e is m, up to the steps of the path.
     """
-    present = s.isfinite()
-    return fuse(clean + s.masked_fill(~present, 0.0) * e, s, m, tau)
+
+    def inputs(state: Tensor, level: float) -> tuple[Tensor, Tensor]:
+        return fuse(state, level, m, tau)
+
+    state = multistep(lambda x, level: denoise(*inputs(x, level)), e, default_levels(EVALUATIONS, s))
+    return inputs(state, s)
 
 
 def consistency_loss(above: Tensor, first: Tensor, second: Tensor, variance: Tensor) -> Tensor:
-    """Return (D' - D''_1) (D' - D''_2) / V per entry: unbiased for the square of D' - E[D'' | m'].
+    """Return (D - D''_1) (D - D''_2) / V per entry: unbiased for the square of D - E[D'' | m].
 
     The plain square would also count the variance of D'', and push D'' to a constant.  Only `first` has a gradient,
     doubled, which is that of the product on average, since both draws have the same law.
@@ -48,11 +61,11 @@ def consistency_loss(above: Tensor, first: Tensor, second: Tensor, variance: Ten
     Parameters
     ----------
     above
-        D(m', tau'), held.
+        D(m, tau), held.
     first, second
         D(m'', tau'') at two independent draws of m''; the second is held.
     variance
-        V(tau''), the scale of the network's share of D''.
+        V(tau), about the variance of a draw of D'': with V(tau'') the low levels would drown what data teach.
     """
     error = (above - second).detach() / variance.clamp_min(SMALLEST_VARIANCE)
     product = error * (above.detach() - first)
