@@ -22,6 +22,7 @@ import pandas as pd
 from scipy.stats import wilcoxon
 
 from rstime import noisy_scores, scores
+from rstime.axis import duration
 from rstime.errors import RstimeWarning
 from rstime.evaluation.real_sensors import Case, Recording, shanghai, uci
 from rstime.model import RiskDiffusion
@@ -116,7 +117,7 @@ def answers(
 def lasting(case: Case) -> Correlated | None:
     """Learn how long the errors of calibrated readings last where their reference is shown."""
     errors = [(one.reading - one.shown) / one.risk["calibrated"] for one in case.train]
-    return fit_correlated([one.time for one in case.train], errors)
+    return fit_correlated([one.time for one in case.train], errors, duration(case.grid))
 
 
 def alone(case: Case, treatment: str, seed: int) -> pd.DataFrame:
