@@ -33,7 +33,8 @@ def consistency(denoiser: Denoiser, example: Example, generator: torch.Generator
     exact = denoiser.precise()
 
     def ask(m: Tensor, tau: Tensor) -> Tensor:
-        return exact(tokens, m, tau.masked_fill(~tokens.exists, torch.inf))[0]
+        denoised: Tensor = exact(tokens, m, tau.masked_fill(~tokens.exists, torch.inf))[0]
+        return denoised
 
     s = LOWEST * (HIGHEST / LOWEST) ** float(torch.rand((), generator=generator))
     e = torch.randn((2, *tau.shape), generator=generator).to(m)
