@@ -10,6 +10,7 @@ from rstime import scores
 from rstime.evaluation import real_pairs
 from rstime.evaluation.real_pairs import Setting, alone, answers, main, paired, picture, summary, thinned
 from rstime.evaluation.real_sensors import Case, Recording, around, risks, shanghai, uci
+from rstime.risk.correlated import Correlated
 
 
 def simulated(count: int, seed: int) -> list[Recording]:
@@ -159,12 +160,27 @@ def test_the_command_prints_tables_and_draws(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(real_pairs, "SETTINGS", {"uci": SETTING})
-    monkeypatch.setattr(real_pairs, "answers", lambda case, treatment, *rest: found[treatment])
+    told = []
+
+    def one(case: Case, treatment: str, setting: Setting, *rest: object) -> pd.DataFrame:
+        if rest[3:]:  # how long errors last
+            told.append((treatment, setting.thin, setting.factor, rest[3]))
+            return found["constant"]
+        return found[treatment]
+
+    monkeypatch.setattr(real_pairs, "answers", one)
     main(["uci", "--seeds", "0", "--out", str(tmp_path)])
+    (last,) = told
+    assert last[:3] == ("calibrated", 1, 1.0)
+    assert isinstance(last[3], Correlated)  # shown once a day: what is never seen to be white lasts
+    assert last[3].white == pytest.approx(0, abs=1e-9)
     text = capsys.readouterr().out
     row = next(line.split() for line in text.splitlines() if line.startswith("seed 0"))
     assert row[:4] == ["seed", "0", "calibrated", "552"]
     assert "sensor alone, constant" in text
+    means = {name: f"{found[name]['crps'].mean():.3f}" for name in ("calibrated", "constant")}
+    assert means["calibrated"] in row
+    assert any("correlated" in line and means["constant"] in line for line in text.splitlines())
     assert (tmp_path / "uci-pairs.png").read_bytes()[:4] == b"\x89PNG"
 
 
