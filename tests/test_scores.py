@@ -250,3 +250,21 @@ def test_scores_of_one_and_of_two_samples_by_hand():
 def test_a_truth_of_zero_has_no_relative_loss():
     assert np.isnan(scores.weighted_quantile_loss(np.ones((19, 2)), np.zeros(2)))
     assert np.isnan(scores.crps_quantile(np.ones((5, 2)), np.zeros(2)))
+
+
+def test_relative_scores_are_the_same_in_any_unit(rng):
+    truth, quantiles, scale = rng.normal(size=12), np.sort(rng.normal(size=(19, 12)), 0), 0.7
+    low, point, high = quantiles[[0, 9, 18]]
+
+    def found(unit: float) -> list[float]:
+        y, q = unit * truth, unit * quantiles
+        return [
+            scores.nd(unit * point, y),
+            scores.nrmse(unit * point, y),
+            scores.weighted_quantile_loss(q, y),
+            scores.mase(unit * point, y, unit * scale),
+            scores.msis(unit * low, unit * high, y, unit * scale),
+        ]
+
+    for unit in (1e-6, 1e6):
+        assert found(unit) == pytest.approx(found(1.0), rel=1e-9)
