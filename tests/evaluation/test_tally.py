@@ -162,3 +162,16 @@ def test_ends_of_a_band_are_inside_and_errors_over_a_scale_of_zero_are_left_out(
     assert tally(task, [off]).metrics()["mase"] == pytest.approx(3 / 2)
     assert tally(task, [off]).metrics()["mae"] == pytest.approx((7 + 3) / 2)
     assert "mase" not in tally(replace(task, scale=[np.zeros(2)]), [off]).metrics()
+
+
+def test_levels_of_forecasts_are_the_nine_deciles():
+    assert NINE == (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def test_metrics_that_only_one_of_two_has_are_not_compared():
+    one = made(np.ones(4))
+    other = Tally({**made(np.zeros(4)).sums, "noisy": made(np.ones(4)).sums["hidden"]})
+    found = difference([one], [other])
+    assert "denoise_wql" in other.metrics()
+    assert set(found) == set(one.metrics())
+    assert found["wql"] == (1.0, 1.0, 1.0)
