@@ -123,9 +123,7 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
     add("--risk", choices=("known", "scale", "estimate"), default="known", help=text)
     text = "model a variable in logs, or a bounded one as VARIABLE=logit:0,100; may be repeated; auto: for heavy tails"
     add("--transform", action="append", default=[], type=transform, metavar="VARIABLE=log", help=text)
-    text = (
-        "family of a variable's noise, as laplace, or how errors last, as VARIABLE=0.5@6h+0.3@10d; may be repeated"
-    )
+    text = "family of a variable's noise, as laplace, or how errors last, as VARIABLE=0.5@6h+0.3@10d; may be repeated"
     add("--noise", action="append", default=[], type=noise, metavar="VARIABLE=FAMILY", help=text)
     length = command.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="training steps, instead of a time limit")

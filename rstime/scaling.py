@@ -20,6 +20,9 @@ from rstime.types import Floats, Series
 SMALLEST_SHARE = 0.05
 """The clean variance is taken as at least this share of the variance of the values, and as its standard error."""
 
+REACH = 3.0
+"""Scales beyond the training readings within which samples of a transformed variable stay."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
@@ -37,6 +40,9 @@ class Scaler:
         (S,) of the numbers that describe an item.
     known_names, known_location, known_scale
         (K,) of the covariates known at every stamp.
+    low, high
+        (C,) smallest and largest reading in transformed units; samples of transformed variables stay within REACH
+        scales of them.
     """
 
     variables: tuple[str, ...]
@@ -49,6 +55,8 @@ class Scaler:
     known_names: tuple[str, ...]
     known_location: Floats
     known_scale: Floats
+    low: Floats
+    high: Floats
 
     @classmethod
     def fit(cls, series: Sequence[Series], transforms: Mapping[str, str] | None = None) -> Scaler:
@@ -86,6 +94,7 @@ class Scaler:
         aligned = [_aligned(one, variables, transform) for one in series]
         value, risk = (np.concatenate(part) for part in zip(*aligned, strict=True))
         seen = np.isfinite(risk)
+        both = list(zip(value.T, seen.T, strict=True))
         moments = [location_scale(value[rows, column], risk[rows, column]) for column, rows in enumerate(seen.T)]
         static = [_plain_moments(column) for column in np.array([one.static for one in series]).T]
         known = [_plain_moments(column) for column in np.concatenate([one.known for one in series]).T]
@@ -97,6 +106,7 @@ class Scaler:
             *_split(static),
             first.known_names,
             *_split(known),
+            *_split([(column[rows].min(), column[rows].max()) if rows.any() else (0.0, 0.0) for column, rows in both]),
         )
 
     def scale_series(self, series: Series) -> Series:
@@ -127,11 +137,18 @@ class Scaler:
         )
 
     def unscale_samples(self, samples: NDArray[Any], variables: Sequence[str] | None = None) -> Floats:
-        """Take samples (..., C) of the model back to the units of the variables; `variables` picks and orders them."""
+        """Take samples (..., C) of the model back to the units of the variables; `variables` picks and orders them.
+
+        Where a variable is transformed, REACH scales beyond all readings of the training data are the end: what is
+        straight in the model's coordinate grows exponentially out there, and one sample in thousands would be absurd.
+        """
         names = self.variables if variables is None else tuple(variables)
         places = [self.variables.index(name) for name in names]
         y = np.asarray(samples[..., places], dtype=np.float64) * self.scale[places] + self.location[places]
         for column, place in enumerate(places):
+            if self.transform[place] != "none":
+                reach = REACH * self.scale[place]
+                y[..., column] = y[..., column].clip(self.low[place] - reach, self.high[place] + reach)
             y[..., column] = Transform.parse(self.transform[place]).invert(y[..., column])
         return y
 
@@ -159,6 +176,11 @@ class Scaler:
                         raise ValueError(f"{name} has shape {parts[name].shape} or is not finite")
                 if np.any(parts[f"{prefix}scale"] <= 0):
                     raise ValueError(f"{prefix}scale is not positive")
+            parts |= {end: np.array(parts[end], dtype=np.float64) for end in ("low", "high")}
+            if not (parts["low"].shape == parts["high"].shape == parts["scale"].shape):
+                raise ValueError("low or high has another length than variables")
+            if not np.all(parts["low"] <= parts["high"]):
+                raise ValueError("low is above high")
             if len([Transform.parse(text) for text in parts["transform"]]) != len(parts["variables"]):
                 raise ValueError("transform has another length than variables")
         except (KeyError, TypeError, ValueError) as error:

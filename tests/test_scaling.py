@@ -71,13 +71,35 @@ def test_units_do_not_matter(size: float) -> None:
 
 def test_risk_and_value_are_scaled_alike_and_the_series_keeps_the_rest() -> None:
     one = series([[1.0, 10.0], [3.0, 30.0]], [[0.5, np.inf], [0.0, 2.0]], asked=np.array([[1, 0], [1, 1]], dtype=bool))
-    scaler = Scaler(("y", "x"), ("none", "none"), np.array([20.0, 2.0]), np.array([5.0, 4.0]), *empty())
+    scaler = Scaler(
+        ("y", "x"), ("none", "none"), np.array([20.0, 2.0]), np.array([5.0, 4.0]), *empty(), *2 * [np.zeros(2)]
+    )
     scaled = scaler.scale_series(one)
     assert scaled.variables == ("y", "x")
     np.testing.assert_allclose(scaled.value, [[np.nan, -0.25], [2, 0.25]])
     np.testing.assert_allclose(scaled.risk, [[np.inf, 0.125], [0.4, 0]])
     np.testing.assert_array_equal(scaled.asked, [[False, True], [True, True]])
     np.testing.assert_array_equal(one.value[0], [1, np.nan])
+
+
+@pytest.mark.parametrize("transform", ["log", "asinh:1,0.1", "none"])
+def test_samples_of_transformed_variables_end_three_scales_beyond_the_readings(transform: str) -> None:
+    value = np.exp(np.random.default_rng(0).standard_normal((500, 1)))
+    scaler = Scaler.fit([series(value)], {"x": transform})
+    drawn = scaler.unscale_samples(np.array([[-400.0], [0.0], [400.0]]))
+    forward = Transform.parse(transform).apply
+    if transform == "none":
+        np.testing.assert_allclose(drawn, scaler.location + scaler.scale * np.array([[-400.0], [0.0], [400.0]]))
+        return
+    ends = [forward(value).min() - 3 * scaler.scale[0], forward(value).max() + 3 * scaler.scale[0]]
+    np.testing.assert_allclose(forward(drawn)[[0, 2], 0], ends)
+    back = Scaler.from_dict(json.loads(json.dumps(scaler.to_dict())))
+    np.testing.assert_array_equal(back.unscale_samples(np.array([[400.0]])), drawn[2:])
+    inside = scaler.scale_series(series(value)).value
+    np.testing.assert_allclose(scaler.unscale_samples(inside), value)
+    for damage in ({"low": [9.0], "high": [1.0]}, {"low": [0.0, 0.0]}):
+        with pytest.raises(ModelFileError, match="scaler: cannot be read"):
+            Scaler.from_dict({**scaler.to_dict(), **damage})
 
 
 def empty() -> tuple[Any, ...]:
