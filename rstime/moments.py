@@ -132,9 +132,6 @@ def start_from_moments(model: GaussianModel, batches: Sequence[Batch], window: f
     share = trust * np.array(share).clip(SMALLEST_SHARE) + (1 - trust) * usual / usual.sum()
     within = found.within**trust  # of few measurements nearly 1, the variance of a scaled variable
     share, white = share[:, None] * within, trust * max(white, SMALLEST_SHARE) * within
-    level = model.exponentials - 1  # takes what windows do not show, by channel: some hardly move within one
-    rest = found.variance - share.sum(0) + share[level] - white
-    share[level] = rest.clip(SMALLEST_SHARE * within, None)
     with torch.no_grad():
         model.log_period.copy_(torch.tensor(chosen).log())
         own = torch.tensor(share)
@@ -151,6 +148,7 @@ def _shares(model: GaussianModel, found: Variogram, periods: Floats, window: flo
     waves = damped * np.cos(2 * math.pi * lag.numpy() / periods[:, None])
     columns = 1 - np.concatenate([np.eye(1, len(lag)), plain, waves]).T
     columns = np.concatenate([columns, np.ones((1, columns.shape[1]))])  # the last row: shares add up to the variance
+    # the median: a channel that hardly moves within windows has a huge ratio
     total = float(np.median(found.variance / found.within))
     weight = np.append(found.weight, math.sqrt(len(lag)) / total)
     share: Floats = nnls(columns * weight[:, None], np.append(found.gamma, total) * weight)[0]

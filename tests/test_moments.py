@@ -123,17 +123,18 @@ def test_windows_without_measurements_leave_a_usable_start() -> None:
 
 
 def test_a_variable_that_hardly_moves_within_windows_leaves_the_variance_of_others_alone() -> None:
-    """Level variances are each variable's own: a nearly constant one has all of its variance there, 1, and not 1e4."""
     rng = torch.Generator().manual_seed(0)
     batches = []
     for seed in range(8):
         plain = make_batch(seed, noise=0.0, lost=0.0)
-        shape = (len(plain.value), 1)
-        still = torch.randn(shape, generator=rng) + 0.01 * torch.randn(plain.value[..., 0].shape, generator=rng)
-        batches.append(replace(plain, value=torch.stack([plain.value[..., 0], still], dim=-1)))
-    model = GaussianModel(C, 0, float(T))
+        moving = plain.value[..., :1].expand(*plain.value.shape[:2], 2)
+        still = torch.randn((len(moving), 1, 1), generator=rng) + 0.01 * torch.randn(
+            moving[..., :1].shape, generator=rng
+        )
+        value = torch.cat([moving, still], dim=-1)
+        risk, asked = torch.zeros_like(value), torch.ones_like(value, dtype=torch.bool)
+        batches.append(replace(plain, value=value, risk=risk, asked=asked))
+    model = GaussianModel(3, 0, float(T))
     start_from_moments(model, batches, float(T), 0.0, 10**6)
     variance = model.requires_grad_(False).variance()
-    level = model.coregionalisation().diagonal(dim1=-2, dim2=-1)[model.exponentials - 1]
-    np.testing.assert_allclose(variance.numpy(), [1.0, 1.0], rtol=0.2)
-    assert level[1] > 0.9
+    np.testing.assert_allclose(variance[:2].numpy(), [1.0, 1.0], rtol=0.2)  # 1e3 with the mean of the ratios
