@@ -115,12 +115,14 @@ class NoiseRule:
 
     def families(self, variables: Sequence[str]) -> tuple[Family, ...]:
         """Return the family of each channel; none at all where all are Gaussian."""
-        laws = [self.variables[name].family if name in self.variables else Gaussian() for name in variables]
-        return tuple(laws) if self.variables else ()
+        return tuple(self._laws(variables)) if self.variables else ()
+
+    def _laws(self, variables: Sequence[str]) -> list[Family]:
+        return [self.variables[name].family if name in self.variables else Gaussian() for name in variables]
 
     def correlated(self, variables: Sequence[str], step: float) -> list[list[list[float]]]:
         """Return by channel (share, memory in steps) pairs of its errors that last; [] where none do."""
-        laws = [self.variables[name].family if name in self.variables else Gaussian() for name in variables]
+        laws = self._laws(variables)
         parts = [
             [[share, memory / step] for share, memory in zip(law.shares, law.memories, strict=True)]
             if isinstance(law, Correlated)
@@ -131,7 +133,7 @@ class NoiseRule:
 
     def white(self, variables: Sequence[str]) -> Tensor:
         """Return by channel, (C,), the share of its risk that is left when errors that last are taken off."""
-        laws = [self.variables[name].family if name in self.variables else Gaussian() for name in variables]
+        laws = self._laws(variables)
         return torch.tensor([math.sqrt(law.white) if isinstance(law, Correlated) else 1.0 for law in laws])
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,12 +20,8 @@ from rstime.types import Batch
 STILL = 0.5  # sd: a channel whose smallest training risk is larger does not move
 HELD = math.sqrt(2)  # a measurement of risk below HELD x support is held at its risk, not fused
 HOLD = 4  # levels for which the gates of the network are held
-ERRORS, EXIT, SETTLE, PATH = (
-    -1,
-    0,
-    1,
-    2,
-)  # uses of noise: errors that last, the last draw, settled entries, then the path
+# Uses of noise: errors that last, the last draw, settled entries, and the steps of the path from here on.
+ERRORS, EXIT, SETTLE, PATH = -1, 0, 1, 2
 
 
 @dataclass(frozen=True)
