@@ -3,9 +3,9 @@
     python -m rstime.evaluation.faults [--seeds 0 1 2] [--steps 500] [--windows 400] [--out FILE]
 
 Windows of two variables that switch between regimes are read with known noise, and in test windows one stretch of
-readings is faulty in one of four ways. Every reading is scored by its p in what the others predict for it: by a trained
-model, by the Gaussian model it started from, and by the law itself, which is the best that any model can do. Models
-learn from good readings only; what they are told of risk is right.
+readings is faulty in one of four ways. Every reading is ranked by its surprise given the others, and by its p, the tail
+that it lies in: by a trained model, by the Gaussian model it started from, and by the law itself. Models learn from
+good readings only; what they are told of risk is right.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
-from scipy.stats import kstest, rankdata
+from scipy.stats import kstest, norm, rankdata
 
 from rstime.datasets.regimes import RegimeTruth
 from rstime.datasets.simulate import regime_series, regime_truth
@@ -39,6 +39,9 @@ TRAINING = TrainingConfig(batch=16, learning_rate=2e-3, warmup=20, validations=5
 
 OFFSET, FACTOR = 1.0, 0.6
 """Of the second variable, so that it can be told from the first."""
+
+SPREAD = np.array([1.0, FACTOR])
+"""Standard deviation of the two variables."""
 
 Fault = Callable[[np.random.Generator, Floats, Floats, int], tuple[Floats, Floats]]
 """(rng, value (T, 2), risk (T, 2), first stamp of the stretch) -> both with a fault."""
@@ -92,37 +95,39 @@ def break_windows(rng: np.random.Generator, series: Sequence[Series], fault: Fau
 
 
 def law_scores(law: RegimeTruth, series: Sequence[Series], folds: int = FOLDS, block: int = BLOCK) -> Floats:
-    """Return the exact normal scores of all readings, in the order of RiskDiffusion.anomaly, with its folds."""
+    """Return exact normal score and surprise of all readings, (2, N), in the order of RiskDiffusion.anomaly."""
     scores = []
     for one in series:
         place = (np.arange(LENGTH)[:, None] // block + np.arange(2)) % folds
-        below, above = np.full(one.value.shape, np.nan), np.full(one.value.shape, np.nan)
+        below, above, density = (np.full(one.value.shape, np.nan) for _ in range(3))
+        risk = np.where(one.observed, one.risk, 1.0)
         for k in range(folds):
             out = place == k
             posterior = law.posterior(one.value.ravel(), np.where(out, np.inf, one.risk).ravel())
             chance = [posterior.start]
             for move in posterior.moves:
                 chance.append(chance[-1] @ move)
-            risk = np.where(one.observed, one.risk, 1.0)[:, None]
-            z = (one.value[:, None] - posterior.level) / np.sqrt(posterior.spread**2 + risk**2)  # (T, K, C)
-            weight = np.array(chance)[..., None]
+            sd = np.sqrt(posterior.spread**2 + risk[:, None] ** 2)  # (T, K, C)
+            z, weight = (one.value[:, None] - posterior.level) / sd, np.array(chance)[..., None]
             below[out], above[out] = (weight * ndtr(z)).sum(1)[out], (weight * ndtr(-z)).sum(1)[out]
+            density[out] = (weight * norm.pdf(z) / sd).sum(1)[out]
         exact = np.where(below < 0.5, ndtri(np.maximum(below, 1e-300)), -ndtri(np.maximum(above, 1e-300)))
-        scores.append(exact[one.observed])
-    return np.concatenate(scores)
+        surprise = -np.log(np.maximum(density, 1e-300) * np.hypot(SPREAD, risk))
+        scores.append(np.stack([exact[one.observed], surprise[one.observed]]))
+    return np.concatenate(scores, -1)
 
 
 def simulate(rng: np.random.Generator, windows: int) -> list[Series]:
     """Return windows of the law, read with noise of known sd from .1 to 1 of that of the signal; a fifth is missing."""
-    factor, offset = np.array([1.0, FACTOR]), np.array([0.0, OFFSET])
+    offset = np.array([0.0, OFFSET])
     plain = regime_series(rng, windows, LENGTH, 2, missing=0.2).series
-    return [replace(one, value=one.value * factor + offset, risk=one.risk * factor) for one in plain]
+    return [replace(one, value=one.value * SPREAD + offset, risk=one.risk * SPREAD) for one in plain]
 
 
 def law() -> RegimeTruth:
     """Return the law of these windows."""
-    plain, factor = regime_truth(LENGTH, 2), np.array([1.0, FACTOR])
-    return replace(plain, level=plain.level * factor + np.array([0.0, OFFSET]), spread=plain.spread * factor)
+    plain = regime_truth(LENGTH, 2)
+    return replace(plain, level=plain.level * SPREAD + np.array([0.0, OFFSET]), spread=plain.spread * SPREAD)
 
 
 def roc_area(score: Floats, faulty: Bools) -> float:
@@ -133,7 +138,7 @@ def roc_area(score: Floats, faulty: Bools) -> float:
 
 
 def compare(seed: int, windows: int, steps: int) -> pd.DataFrame:
-    """Return a row for each scorer: KS distance of p from uniform on good readings, area for each fault."""
+    """Return two rows for each scorer: KS distance of p from uniform on good readings, area for each fault by rank."""
     rng = np.random.default_rng(seed)
     train, test = (simulate(rng, count) for count in (windows, TEST))
     model = RiskDiffusion(size="tiny", window=LENGTH, training=TRAINING)
@@ -142,20 +147,28 @@ def compare(seed: int, windows: int, steps: int) -> pd.DataFrame:
         model.fit(train, steps=steps, max_minutes=60, seed=seed, progress=False)
     truth = law()
     scorers: dict[str, Callable[[Sequence[Series]], Floats]] = {
-        "diffusion": lambda items: model.anomaly(items, folds=FOLDS, block=BLOCK)["score"].to_numpy(),
-        "gaussian": lambda items: model.baseline().anomaly(items, folds=FOLDS, block=BLOCK)["score"].to_numpy(),
+        "diffusion": lambda items: _scores(model, items),
+        "gaussian": lambda items: _scores(model.baseline(), items),
         "law": lambda items: law_scores(truth, items),
     }
     cases = {name: break_windows(rng, test, fault) for name, fault in FAULTS.items()}
     rows = []
     for name, scorer in scorers.items():
-        row: dict[str, object] = {"seed": seed, "scorer": name}
-        row["KS, good"] = float(kstest(2 * ndtr(-np.abs(scorer(test))), "uniform").statistic)
+        uniform = float(kstest(2 * ndtr(-np.abs(scorer(test)[0])), "uniform").statistic)
+        ranked: list[dict[str, object]] = [
+            {"seed": seed, "scorer": name, "ranked by": by, "KS, good": uniform} for by in ("surprise", "p")
+        ]
         for fault, (broken, changed) in cases.items():
             faulty = np.concatenate([where[one.observed] for one, where in zip(broken, changed, strict=True)])
-            row[fault] = roc_area(np.abs(scorer(broken)), faulty)
-        rows.append(row)
+            score, surprise = scorer(broken)
+            for row, rank in zip(ranked, (surprise, np.abs(score)), strict=True):
+                row[fault] = roc_area(rank, faulty)
+        rows += ranked
     return pd.DataFrame(rows)
+
+
+def _scores(model: RiskDiffusion, items: Sequence[Series]) -> Floats:
+    return np.asarray(model.anomaly(items, folds=FOLDS, block=BLOCK)[["score", "surprise"]].to_numpy().T)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

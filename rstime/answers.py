@@ -129,25 +129,26 @@ def joint_samples(posteriors: Sequence[Posterior], columns: Columns | None = Non
 
 
 def anomaly_frame(series: Sequence[Series], scores: Sequence[Floats], columns: Columns | None = None) -> pd.DataFrame:
-    """Write one row for each asked measurement: item, stamp, variable, value, sd, normal score z, and P(|Z| >= |z|).
+    """Write a row for each asked measurement: item, stamp, variable, value, sd, score z, P(|Z| >= |z|), surprise.
 
     Parameters
     ----------
     series
         The items.
     scores
-        (T, C) normal scores of each item's measurements.
+        (2, T, C) normal score and surprise of each item's measurements.
     columns
         Names of the columns.
     """
     columns = columns or Columns()
     tables = []
-    for one, score in zip(series, scores, strict=True):
+    for one, (score, surprise) in zip(series, scores, strict=True):
         row, column = np.nonzero(one.asked & np.isfinite(score))
         table = _keys(one, row, column, columns)
         table[columns.value], table[columns.sd] = one.value[row, column], one.risk[row, column]
         table["score"] = score[row, column]
         table["p"] = 2 * ndtr(-np.abs(score[row, column]))
+        table["surprise"] = surprise[row, column]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 

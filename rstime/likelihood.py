@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rstime.denoiser import Denoiser, combine
-from rstime.diffusion.likelihood import FLOOR, Traced, differentiate, log_likelihood, normal_scores
+from rstime.diffusion.likelihood import FLOOR, Traced, differentiate, log_likelihood, predictive
 from rstime.diffusion.noise import keyed_normal
 from rstime.scaling import Scaler
 from rstime.tokens import Tokens, pack
@@ -64,7 +64,10 @@ def likelihood_items(
 
 @torch.no_grad()
 def score_items(denoiser: Denoiser, items: Sequence[Item], window: float, folds: int, block: int = 1) -> list[Floats]:
-    """Return the normal score Phi^-1(P(Y <= y)) of each measurement, (T, C), NaN elsewhere.
+    """Return normal score Phi^-1(P(Y <= y)) and surprise of each measurement, (2, T, C), NaN elsewhere.
+
+    The surprise is -log p(y) - ln(1 + r^2) / 2 in the coordinate of the model, where variables have sd 1: nats, per sd
+    that readings of this risk have with nothing else known, so that variables and risks compare (theory 11).
 
     Y is what is predicted from the others in its window, except every `folds`-th block of stamps: those of one fold
     are left out together, and each variable's folds are shifted by one, so that the others at the same stamp are
@@ -79,21 +82,21 @@ def score_items(denoiser: Denoiser, items: Sequence[Item], window: float, folds:
     block
         Stamps in a block, at least 1; a fault as long as that is seen past.
     """
-    answers = [np.full(item.value.shape, np.nan) for item in items]
+    answers = [np.full((2, *item.value.shape), np.nan) for item in items]
     for group, batch in _batches(items, window):
         observed, parts = torch.isfinite(batch.risk), [items[i].steps for i, _, _ in group]
         rows = [int(np.searchsorted(steps, start - 1e-3)) for steps, (_, start, _) in zip(parts, group, strict=True)]
         place = torch.tensor(rows)[:, None, None] + torch.arange(observed.shape[1])[:, None]
         fold = (place // block + torch.arange(observed.shape[2])) % folds
-        whole = torch.full(observed.shape, math.nan, dtype=torch.float64)
+        whole = torch.full((2, *observed.shape), math.nan, dtype=torch.float64)
         for k in range(folds):
             out = observed & (fold == k)
-            whole[out] = _held_out(denoiser, batch, out)[out]
+            whole[:, out] = _held_out(denoiser, batch, out)[:, out]
         for b, (i, start, _) in enumerate(group):
             item, row = items[i], rows[b]
             mine = _owner(item, window)[row : row + observed.shape[1]] == start
             here = slice(row, row + len(mine))
-            answers[i][here][mine] = whole[b, : len(mine)].numpy()[mine]
+            answers[i][:, here][:, mine] = whole[:, b, : len(mine)].numpy()[:, mine]
     return answers
 
 
@@ -165,7 +168,7 @@ def _probes(tokens: Tokens, batch: Batch, asked: Tensor, probes: int | None, see
 
 
 def _held_out(denoiser: Denoiser, batch: Batch, out: Tensor) -> Tensor:
-    """Return normal scores (B, T, C) of some measurements, each given those that are not among them."""
+    """Return normal score and surprise, (2, B, T, C), of some measurements given those that are not among them."""
     denoiser, batch, out = denoiser.precise(), batch.to(denoiser.device), out.to(denoiser.device)
     context, queries = pack(batch, torch.isfinite(batch.risk) & ~out), pack(batch, out)
     y, risk = context.take(batch.value)[None], context.take(batch.risk, math.inf)
@@ -173,10 +176,14 @@ def _held_out(denoiser: Denoiser, batch: Batch, out: Tensor) -> Tensor:
     _, memory = denoiser.remember(context, factor.belief(y), y, risk)
     prediction = factor.predict(queries, y)
 
-    def denoise(m: Tensor, tau: Tensor) -> Tensor:
-        return denoiser.answer(queries, prediction, m[None].float(), tau.float(), memory)[0][0].double()
+    def answer(m: Tensor, tau: Tensor) -> Tensor:
+        return denoiser.answer(queries, prediction, m.float(), tau.float(), memory)[0].double()
+
+    def denoise(m: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+        return differentiate(lambda x: answer(x, tau), m, torch.ones_like(m)[None])
 
     value, own = queries.take(batch.value).double(), queries.take(batch.risk, 1.0).double().clamp_min(FLOOR)
-    mean = denoise(torch.zeros_like(value), torch.full_like(own, math.inf))
-    scores = normal_scores(denoise, value, own, mean, prediction.variance.double())
-    return queries.put(scores, torch.full_like(batch.risk, math.nan, dtype=torch.float64)).cpu()
+    mean = answer(torch.zeros_like(value)[None], torch.full_like(own, math.inf))[0]
+    score, density = predictive(denoise, value, own, mean, prediction.variance.double())
+    found = torch.stack([score, -density - 0.5 * own.square().log1p()])
+    return queries.put(found, batch.risk.new_full((2, *out.shape), math.nan, dtype=torch.float64)).cpu()

@@ -74,7 +74,7 @@ def test_anomalies_are_rare_among_good_readings_and_found_where_one_is_changed(f
     table.to_csv(tmp_path / "spiked.csv", index=False)
     assert run("anomalies", folder / "model", tmp_path / "spiked.csv", "--out", tmp_path / "a.csv", "--quiet") == 0
     found = pd.read_csv(tmp_path / "a.csv")
-    assert found.columns.tolist() == ["item_id", "timestamp", "variable", "value", "sd", "score", "p"]
+    assert found.columns.tolist() == ["item_id", "timestamp", "variable", "value", "sd", "score", "p", "surprise"]
     assert len(found) == table["value"].notna().sum()
     assert 0.03 < (found["p"] < 0.05).mean() < 0.08
     worst = found.loc[found["p"].idxmin()]

@@ -148,8 +148,8 @@ def test_batching_changes_no_more_than_the_tolerance(outspoken: RiskDiffusion) -
         alone = outspoken.log_likelihood([one], probes=2)["log_likelihood"][0]
         there = whole.loc[whole["item_id"] == one.item_id, "log_likelihood"].iloc[0]
         assert alone == pytest.approx(there, abs=2e-3)
-        own = scores[scores["item_id"] == one.item_id]["score"].to_numpy()
-        np.testing.assert_allclose(outspoken.anomaly([one], folds=2)["score"].to_numpy(), own, atol=2e-3)
+        own = scores[scores["item_id"] == one.item_id][["score", "surprise"]].to_numpy()
+        np.testing.assert_allclose(outspoken.anomaly([one], folds=2)[["score", "surprise"]], own, atol=4e-3)
 
 
 # ---- long items, and calibration, under a prior that is the truth ----------------------------------------------------
@@ -199,15 +199,21 @@ def test_long_items_go_by_the_chain_rule() -> None:
 
 @pytest.mark.parametrize("block", [1, 3])
 def test_scores_are_the_residuals_to_what_the_other_folds_predict(block: int) -> None:
+    """And the surprise is z^2 / 2 + ln sd + ln(2 pi) / 2, the sd over that of a reading with nothing else known."""
     (item,) = items_of(1, WINDOW, 1)
     (found,) = score_items(Denoiser(true_prior(), None), [item], float(WINDOW), 4, block)
+    score, surprise = found[..., 0]
     value, risk = item.value[:, 0].astype(float), item.risk[:, 0].astype(float)
-    assert np.array_equal(np.isfinite(found[:, 0]), np.isfinite(risk))
+    assert np.array_equal(np.isfinite(score), np.isfinite(risk))
+    assert np.array_equal(np.isfinite(surprise), np.isfinite(risk))
     for i in np.flatnonzero(np.isfinite(risk)):
         others = np.where(np.arange(WINDOW) // block % 4 == i // block % 4, np.inf, risk)
         law = truth(WINDOW).posterior(value, others)
-        want = (value[i] - law.mean[i]) / math.sqrt(law.covariance[i, i] + risk[i] ** 2)
-        assert found[i, 0] == pytest.approx(want, abs=0.003)
+        sd = math.sqrt(law.covariance[i, i] + risk[i] ** 2)
+        want = (value[i] - law.mean[i]) / sd
+        assert score[i] == pytest.approx(want, abs=0.003)
+        height = stats.norm.logpdf(value[i], law.mean[i], sd) + 0.5 * math.log1p(risk[i] ** 2)
+        assert surprise[i] == pytest.approx(-height, abs=0.005)
 
 
 def test_linear_cost_form_of_the_prior_gives_the_same() -> None:
@@ -228,16 +234,65 @@ def test_linear_cost_form_of_the_prior_gives_the_same() -> None:
 def test_p_is_uniform_where_model_and_risks_are_right_and_tiny_at_faults() -> None:
     """Items longer than a window; then a twentieth of the readings is off by four sd of the signal."""
     items, denoiser = items_of(30, 60, 2), Denoiser(true_prior(), None)
-    good = np.concatenate([s.ravel() for s in score_items(denoiser, items, float(WINDOW), 8)])
+    good = np.concatenate([s[0].ravel() for s in score_items(denoiser, items, float(WINDOW), 8)])
     p = 2 * stats.norm.sf(np.abs(good[np.isfinite(good)]))
     assert len(p) > 1300
     assert stats.kstest(p, "uniform").pvalue > 0.01
     rng = np.random.default_rng(0)
     hit = [np.isfinite(item.risk) & (rng.random(item.risk.shape) < 0.05) for item in items]
     items = [replace(item, value=item.value + np.float32(4) * where) for item, where in zip(items, hit, strict=True)]
-    scores = np.concatenate([s.ravel() for s in score_items(denoiser, items, float(WINDOW), 8)])
+    found = [s.reshape(2, -1) for s in score_items(denoiser, items, float(WINDOW), 8)]
+    scores, surprises = np.concatenate(found, -1)
     where = np.concatenate([x.ravel() for x in hit])
     assert np.median(2 * stats.norm.sf(np.abs(scores[where]))) < 0.01
+    assert np.median(surprises[where]) > 4
+
+
+def test_surprise_of_good_readings_is_1_42_where_the_others_tell_nothing_and_less_where_they_tell() -> None:
+    """The entropy of a standard normal number; items of a single reading, then the same among others."""
+    items, denoiser = items_of(400, 4, 5), Denoiser(true_prior(), None)
+    alone = [replace(item, risk=np.where(np.arange(4)[:, None] == 2, item.risk, np.float32(np.inf))) for item in items]
+    among, single = (
+        np.array([s[1, 2, 0] for s in score_items(denoiser, some, float(WINDOW), 4)]) for some in (items, alone)
+    )
+    seen = np.isfinite(single)
+    assert single[seen].mean() == pytest.approx(0.5 * math.log(2 * math.pi * math.e), abs=0.12)
+    assert (single - among)[seen].mean() > 0.15
+
+
+def test_surprise_is_minus_the_likelihood_of_one_reading_given_the_others(model: RiskDiffusion) -> None:
+    """In the units of the data: the sd of a reading of this risk is taken off."""
+    one = ward(7, 1)[0]
+    table, scale = model.anomaly([one], folds=3), model._fitted()[0].scale
+    fold = (np.arange(WINDOW)[:, None] + np.arange(2)) % 3
+    asked = []
+    for row in table.iloc[::9].itertuples():
+        place = int(row.timestamp), one.variables.index(row.variable)
+        others = np.where(fold == fold[place], np.inf, one.risk)
+        others[place] = one.risk[place]
+        alone = np.zeros_like(one.observed)
+        alone[place] = True
+        asked.append(replace(one, risk=others, asked=alone))
+    found = model.log_likelihood([replace(each, item_id=f"{i}") for i, each in enumerate(asked)])
+    assert found["measurements"].tolist() == [1] * len(asked)
+    some = table.iloc[::9]
+    sd = scale[[one.variables.index(v) for v in some["variable"]]]
+    want = -found["log_likelihood"] - 0.5 * np.log(sd**2 + np.maximum(some["sd"].to_numpy(), FLOOR * sd) ** 2)
+    np.testing.assert_allclose(some["surprise"], want, atol=0.01)
+
+
+def test_surprise_with_a_network_is_the_slope_of_the_scores(outspoken: RiskDiffusion) -> None:
+    """The density is phi(z) dz/dy: with a network too, by differences of the scores of readings a little apart."""
+    one, scale = ward(8, 1)[0], outspoken._fitted()[0].scale[0]
+    time = int(np.flatnonzero(one.observed[:, 0] & (one.risk[:, 0] > 0))[4])
+    value = np.repeat(one.value[None], 3, 0)
+    value[:, time, 0] += np.array([-0.05, 0.0, 0.05]) * scale
+    near = [replace(one, item_id=f"{i}", value=each) for i, each in enumerate(value)]
+    table = outspoken.anomaly(near, folds=3)
+    z = table[(table["timestamp"] == time) & (table["variable"] == "x0")]
+    slope = (z["score"].iloc[2] - z["score"].iloc[0]) / 0.1
+    want = -stats.norm.logpdf(z["score"].iloc[1]) - math.log(slope) - 0.5 * math.log1p((one.risk[time, 0] / scale) ** 2)
+    assert z["surprise"].iloc[1] == pytest.approx(want, abs=0.03)
 
 
 def test_scores_with_a_network_are_quantiles_of_what_it_samples(outspoken: RiskDiffusion) -> None:
@@ -264,10 +319,11 @@ def test_table_of_anomalies(model: RiskDiffusion) -> None:
     value = one.value.copy()
     value[time, column] += 8 * (50.0, 0.2)[column]
     table = model.anomaly(to_long([replace(one, value=value)]))
-    assert table.columns.tolist() == ["item_id", "timestamp", "variable", "value", "sd", "score", "p"]
+    assert table.columns.tolist() == ["item_id", "timestamp", "variable", "value", "sd", "score", "p", "surprise"]
     assert len(table) == one.observed.sum()
     np.testing.assert_allclose(table["p"], 2 * stats.norm.sf(table["score"].abs()), rtol=1e-9)
-    worst = table.loc[table["p"].idxmin()]
+    worst = table.loc[table["surprise"].idxmax()]
+    assert worst["p"] == table["p"].min()
     assert (worst["timestamp"], worst["variable"]) == (time, one.variables[column])
     assert worst["score"] > 4
     assert worst["value"] == pytest.approx(value[time, column])

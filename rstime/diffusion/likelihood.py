@@ -8,7 +8,8 @@ asked about from tau_i = r_i to tau_i^2 = r_i^2 + s^2, and the ODE that has thes
 
 up to an s so large that m is Gaussian.  Entries that are held at their (y, r) are a condition: D is then the
 conditional denoiser and p the conditional density; absent ones are left out, that is marginalised.  In one dimension
-the same ODE keeps every quantile, so that its end tells how far out in its predictive law a measurement lies.
+the same ODE keeps every quantile, so that its end tells how far out in its predictive law a measurement lies, beside
+how likely it is there.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ FLOOR = 0.02  # sd: smallest risk; exact measurements are told apart to this pre
 TOP = 100.0  # sd: s at the end
 TOLERANCE = 1e-4
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
 Traced = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -62,15 +62,16 @@ def log_likelihood(denoise: Traced, y: Tensor, r: Tensor, scored: Tensor, tolera
     return torch.where(scored, density, 0.0).sum(-1) + end[..., -1]
 
 
-def normal_scores(
-    denoise: Denoise, y: Tensor, r: Tensor, mean: Tensor, variance: Tensor, tolerance: float = TOLERANCE
-) -> Tensor:
-    """Return Phi^-1(P(Y <= y)), (B, N), of each measurement under its own predictive law, all others held.
+def predictive(
+    denoise: Traced, y: Tensor, r: Tensor, mean: Tensor, variance: Tensor, tolerance: float = TOLERANCE
+) -> tuple[Tensor, Tensor]:
+    """Return Phi^-1(P(Y <= y)) and log p(y), (B, N), of each measurement under its own law, given what predicts it.
 
     Parameters
     ----------
     denoise
-        (m, tau) -> E[x_i | m_i, what it is predicted from], entry by entry, (B, N): D_i looks at no other m.
+        (m, tau) -> E[x_i | m_i, what it is predicted from], entry by entry, and its derivatives; D_i looks at no
+        other m. Each (B, N).
     y, r
         (B, N) measurements, float64, and their risk, in [FLOOR, inf); Y = x + r e.
     mean, variance
@@ -81,11 +82,16 @@ def normal_scores(
     everywhere = torch.ones_like(r, dtype=torch.bool)
 
     def field(clock: float, state: Tensor) -> Tensor:
-        m, tau, pull = _at(clock, state, r, everywhere)
-        return pull * (m - denoise(m, tau))
+        m, tau, pull = _at(clock, state.chunk(2, -1)[0], r, everywhere)
+        denoised, derivative = denoise(m, tau)
+        return torch.cat([pull * (m - denoised), pull * (1 - derivative)], -1)
 
-    m, tau, _ = _at(_end(), integrate(field, y, 0.0, _end(), tolerance), r, everywhere)
-    return (m - mean) / (variance + tau.square()).sqrt()
+    end = integrate(field, torch.cat([y, torch.zeros_like(y)], -1), 0.0, _end(), tolerance)
+    last, spread = end.chunk(2, -1)
+    m, tau, _ = _at(_end(), last, r, everywhere)
+    sd = (variance + tau.square()).sqrt()
+    score = (m - mean) / sd
+    return score, spread - sd.log() - 0.5 * (score.square() + math.log(2 * math.pi))
 
 
 def differentiate(function: Callable[[Tensor], Tensor], m: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:

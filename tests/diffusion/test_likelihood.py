@@ -15,7 +15,7 @@ from torch.distributions import MultivariateNormal
 
 from oracles.conditioned import COVARIANCES
 from oracles.gaussian import GaussianOracle, exponential_covariance
-from rstime.diffusion.likelihood import FLOOR, differentiate, log_likelihood, normal_scores
+from rstime.diffusion.likelihood import FLOOR, differentiate, log_likelihood, predictive
 
 N, WINDOWS = 48, 8
 RISKS = {
@@ -169,18 +169,53 @@ def denoise_peaks(m: Tensor, tau: Tensor) -> Tensor:
     return (share * (means + sds**2 / variance * z)).sum(-1)
 
 
-@pytest.mark.parametrize("risk", [FLOOR, 0.3, 1.0, 5.0])
-def test_normal_scores_are_the_quantiles_of_the_predictive_law(risk: float) -> None:
-    """Between the peaks, in them, and far out on both sides."""
-    y = torch.tensor([[-4.0, -1.5, -0.3, 0.4, 1.0, 4.0]], dtype=torch.float64)
+def peaks_with_slope(m: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+    return differentiate(lambda x: denoise_peaks(x, tau), m, torch.ones_like(m)[None])
+
+
+def moments_of_peaks(y: Tensor) -> tuple[Tensor, Tensor]:
     mean = sum(w * a for w, a in zip(WEIGHTS, MEANS, strict=True))
     variance = sum(w * (sd**2 + a**2) for w, a, sd in zip(WEIGHTS, MEANS, SDS, strict=True)) - mean**2
-    whole = torch.full_like(y, mean), torch.full_like(y, variance)
-    found = normal_scores(denoise_peaks, y, torch.full_like(y, risk), *whole)[0]
+    return torch.full_like(y, mean), torch.full_like(y, variance)
+
+
+@pytest.mark.parametrize("risk", [FLOOR, 0.3, 1.0, 5.0])
+def test_place_and_density_are_those_of_the_predictive_law(risk: float) -> None:
+    """Between the peaks, in them, and far out on both sides."""
+    y = torch.tensor([[-4.0, -1.5, -0.3, 0.4, 1.0, 4.0]], dtype=torch.float64)
+    score, density = predictive(peaks_with_slope, y, torch.full_like(y, risk), *moments_of_peaks(y))
     laws = [stats.norm(a, math.hypot(sd, risk)) for a, sd in zip(MEANS, SDS, strict=True)]
-    below, above = (
+    below, above, height = (
         sum(w * getattr(law, side)(y[0].numpy()) for w, law in zip(WEIGHTS, laws, strict=True))
-        for side in ("cdf", "sf")
+        for side in ("cdf", "sf", "pdf")
     )
     want = np.where(below < 0.5, stats.norm.ppf(below), -stats.norm.ppf(above))
-    np.testing.assert_allclose(found.numpy(), want, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(score[0].numpy(), want, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(density[0].numpy(), np.log(height), rtol=2e-3, atol=2e-3)
+
+
+def test_between_two_peaks_no_tail_but_a_low_density() -> None:
+    y = torch.tensor([[-0.3, -1.5, 1.4]], dtype=torch.float64)
+    score, density = predictive(peaks_with_slope, y, torch.full_like(y, 0.1), *moments_of_peaks(y))
+    assert int(score[0].abs().argmin()) == 0  # the least far out
+    assert float(density[0, 1:].min() - density[0, 0]) > 2
+
+
+def test_density_of_one_entry_is_the_likelihood_given_the_others() -> None:
+    """In closed form for a Gaussian law: -z^2 / 2 - log sd - log(2 pi) / 2."""
+    y, r = torch.tensor([[2.0, -1.0, 0.1]], dtype=torch.float64), torch.tensor([[FLOOR, 0.5, 2.0]]).double()
+    mean, variance = torch.tensor([[0.5, -0.2, 0.1]]).double(), torch.tensor([[0.3, 1.0, 0.05]]).double()
+
+    def denoise(m: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+        gain = variance / (variance + tau.square())
+        return mean + gain * (m - mean), gain
+
+    score, density = predictive(denoise, y, r, mean, variance)
+    sd = (variance + r.square()).sqrt()
+    torch.testing.assert_close(score, (y - mean) / sd, rtol=1e-3, atol=1e-3)
+    want = -0.5 * ((y - mean) / sd).square() - sd.log() - 0.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(density, want, rtol=1e-3, atol=1e-3)
+    for i in range(3):
+        one = torch.arange(3) == i
+        alone = log_likelihood(denoise, y, torch.where(one, r, math.inf), one[None])
+        torch.testing.assert_close(alone[0], density[0, i], rtol=0, atol=5e-3)

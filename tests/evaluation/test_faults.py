@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_simulated_windows_follow_the_law_that_scores_them() -> None:
     """p of good readings is uniform, for single stamps and for blocks left out."""
     windows = simulate(np.random.default_rng(2), 40)
     for folds, block in ((8, 1), (4, 8)):
-        p = 2 * stats.norm.sf(np.abs(law_scores(law(), windows, folds, block)))
+        p = 2 * stats.norm.sf(np.abs(law_scores(law(), windows, folds, block)[0]))
         assert len(p) == sum(int(one.observed.sum()) for one in windows)
         assert stats.kstest(p, "uniform").pvalue > 0.01
 
@@ -42,7 +43,7 @@ def test_simulated_windows_follow_the_law_that_scores_them() -> None:
 def test_scores_of_the_law_are_those_of_its_posterior_samples() -> None:
     one = simulate(np.random.default_rng(3), 1)[0]
     scores = np.full(one.value.shape, np.nan)
-    scores[one.observed] = law_scores(law(), [one], 4, 8)
+    scores[one.observed] = law_scores(law(), [one], 4, 8)[0]
     out = (np.arange(LENGTH)[:, None] // 8 + np.arange(2)) % 4 == 1
     hidden = type(one)(one.item_id, one.time, one.variables, one.value, np.where(out, np.inf, one.risk))
     drawn = answer(law(), hidden, 4000, np.random.default_rng(0)).samples
@@ -50,6 +51,32 @@ def test_scores_of_the_law_are_those_of_its_posterior_samples() -> None:
     place = stats.norm.cdf((one.value - drawn) / risk).mean(0)
     checked = out & one.observed
     np.testing.assert_allclose(stats.norm.cdf(scores[checked]), place[checked], atol=0.04)
+
+
+def test_surprise_of_the_law_is_a_density_that_integrates_to_one() -> None:
+    """Of one left-out reading of the second variable, over all that it could have been, in sd of such readings."""
+    one = simulate(np.random.default_rng(4), 1)[0]
+    time = int(np.flatnonzero(one.observed[:, 1])[20])
+    grid, risk = np.linspace(-4.0, 6.0, 401), one.risk[time, 1]
+    place = int(one.observed.ravel()[: time * 2 + 1].sum())
+    surprise = []
+    for value in grid:
+        moved = one.value.copy()
+        moved[time, 1] = value
+        surprise.append(law_scores(law(), [replace(one, value=moved)], 4, 8)[1, place])
+    density = np.exp(-np.array(surprise)) / np.hypot(0.6, risk)
+    assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-3)
+
+
+def test_surprise_tells_faults_that_lie_in_no_tail() -> None:
+    """Readings between regimes: the law's areas by surprise are above those by tails, on every fault."""
+    rng = np.random.default_rng(5)
+    windows = simulate(rng, 40)
+    for name, fault in FAULTS.items():
+        broken, changed = break_windows(rng, windows, fault)
+        faulty = np.concatenate([where[one.observed] for one, where in zip(broken, changed, strict=True)])
+        score, surprise = law_scores(law(), broken)
+        assert roc_area(surprise, faulty) > roc_area(np.abs(score), faulty) + 0.002, name
 
 
 def test_area_counts_pairs() -> None:
