@@ -6,6 +6,7 @@ taken through it: r -> r |transform'(y)|, which is refused where the map bends t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -164,7 +165,8 @@ def suggest_transforms(series: Sequence[Series], without: Sequence[str] = ()) ->
         value = np.concatenate([one.value[one.observed[:, k], k] for one, k in columns])
         risk = np.concatenate([one.risk[one.observed[:, k], k] for one, k in columns])
         best = 0.0
-        for text in _candidates(value, float(risk.max())) if len(value) >= FEWEST else ():
+        enough = len(value) >= FEWEST and np.ptp(value) > 0
+        for text in _candidates(value, float(risk.max())) if enough else ():
             gain = _gain(value, Transform.parse(text))
             if gain >= best + LEAST_GAIN:
                 best, found[name] = gain, text
@@ -172,11 +174,13 @@ def suggest_transforms(series: Sequence[Series], without: Sequence[str] = ()) ->
 
 
 def _candidates(value: Floats, risk: float) -> list[str]:
-    """Name the transforms of a variable from its quantiles, to four digits."""
+    """Name the transforms of a variable from its quantiles: widths to four digits, centres to 1/1000 of a width."""
     low, first, middle, third, high = np.quantile(value, [0.05, 0.25, 0.5, 0.75, 0.95])
     least = ROOM * risk / LARGEST_RELATIVE_RISK
     pairs = ((middle, (third - first) / 1.349), (low, middle - low), (high, high - middle))
-    return [f"asinh:{centre:.4g},{max(width, least):.4g}" for centre, width in pairs if max(width, least) > 0]
+    wide = [(centre, max(width, least)) for centre, width in pairs if max(width, least) > 0]
+    digits = [4 + math.ceil(math.log10(max(abs(centre) / width, 1))) for centre, width in wide]
+    return [f"asinh:{centre:.{more}g},{width:.4g}" for (centre, width), more in zip(wide, digits, strict=True)]
 
 
 def _gain(value: Floats, transform: Transform) -> float:

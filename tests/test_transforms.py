@@ -95,6 +95,22 @@ def test_units_and_origin_do_not_matter(normal: Floats) -> None:
     np.testing.assert_allclose(moved, plain, atol=2e-3)
 
 
+@pytest.mark.parametrize("origin", [33_333.0, -1e6])
+def test_readings_far_from_zero_get_the_centre_that_they_have_near_it(origin: float, normal: Floats) -> None:
+    skewed = np.exp(normal)
+    near, far = (Transform.parse(suggest_transforms([one(skewed + shift)])["x"]) for shift in (0.0, origin))
+    assert isinstance(near, Asinh)
+    assert isinstance(far, Asinh)
+    assert far.centre - origin == pytest.approx(near.centre, abs=1e-3 * near.width)
+    assert far.width == near.width
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("level", [0.123456, -7.654321, 33_333.333])
+def test_a_constant_read_with_noise_stays_as_it_is(level: float) -> None:
+    assert suggest_transforms([one(np.full(200, level), 0.5)]) == {}
+
+
 def test_few_readings_large_noise_and_variables_left_out_stay_as_they_are(normal: Floats) -> None:
     skewed = np.exp(normal)
     assert suggest_transforms([one(skewed[:99])]) == {}
