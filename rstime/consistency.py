@@ -14,7 +14,7 @@ SHARE = 4  # one window in so many
 
 
 def consistency(denoiser: Denoiser, example: Example, generator: torch.Generator) -> Tensor:
-    """Return the consistency loss averaged over the context's entries, of a quarter of the windows.
+    """Return the consistency loss averaged over the context's entries, of a quarter of the windows; 0 if there is none.
 
     Two states at a level log-uniform in [LOWEST, HIGHEST], the same for all windows, are sampled as answers are, with
     the example's inputs for the measurements: none of these is below the risk of its entry, so that data teach them.
@@ -43,4 +43,5 @@ def consistency(denoiser: Denoiser, example: Example, generator: torch.Generator
         below, level = descend(ask, m, tau, s, e)
         second = ask(below[1:], level)
     first = ask(below[:1], level)
-    return consistency_loss(above, first, second, belief.variance)[:, tokens.exists].mean()
+    loss = consistency_loss(above, first, second, belief.variance)[:, tokens.exists]
+    return loss.sum() / max(loss.numel(), 1)

@@ -14,11 +14,12 @@ from rstime.consistency import consistency
 from rstime.denoiser import Denoiser
 from rstime.diffusion.consistency import consistency_loss, descend
 from rstime.diffusion.levels import fuse
-from rstime.examples import Example, Part, example_loss
+from rstime.examples import Example, Part, example_loss, make_example
 from rstime.gaussian import GaussianModel
 from rstime.network.transformer import NetworkConfig, Transformer
 from rstime.tokens import Tokens
 from rstime.training import Trainer, TrainingConfig
+from rstime.types import Batch
 
 INF = math.inf
 N = 8
@@ -184,3 +185,24 @@ def test_loss_of_training_is_unchanged_without_it_and_moves_the_network_with_it(
     gradient = denoiser.network.head.weight.grad
     assert gradient is not None
     assert float(gradient.norm()) > 0
+
+
+@pytest.mark.parametrize("readings", [1, T])
+def test_windows_whose_readings_are_all_hidden_ask_nothing(readings: int) -> None:
+    """A window of one reading has it hidden in every step."""
+    denoiser, _ = make_example_at(0.5)
+    assert denoiser.network is not None
+    torch.nn.init.normal_(denoiser.network.head.weight, std=0.3)
+    generator, time = torch.Generator().manual_seed(0), torch.arange(T).expand(8, -1)
+    risk = torch.where(time < readings, 0.3, INF)[..., None].clone()
+    risk[2:] = 0.3
+    value = torch.randn(8, T, 1, generator=generator)
+    batch = Batch(value, risk, time.float(), torch.zeros(8, T, 0), torch.ones(8, T, 1) > 0, time)
+    example = make_example(denoiser, batch, generator, 1.0, TrainingConfig().patterns)
+    loss = consistency(denoiser, example, generator)
+    assert bool(loss == 0) == (readings == 1)
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradient = denoiser.network.head.weight.grad
+    assert gradient is not None
+    assert bool(gradient.isfinite().all())
+    assert bool(gradient.norm() > 0) == (readings > 1)
