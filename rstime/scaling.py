@@ -136,6 +136,12 @@ class Scaler:
             known_names=self.known_names,
         )
 
+    def reaching(self, series: Series) -> Scaler:
+        """Return the scaler with the ends of samples no nearer than the item's own readings allow."""
+        value, _ = _aligned(series, self.variables, self.transform)
+        low, high = np.fmin.reduce(np.vstack([self.low, value])), np.fmax.reduce(np.vstack([self.high, value]))
+        return replace(self, low=low, high=high)
+
     def unscale_samples(self, samples: NDArray[Any], variables: Sequence[str] | None = None) -> Floats:
         """Take samples (..., C) of the model back to the units of the variables; `variables` picks and orders them.
 

@@ -169,3 +169,11 @@ def test_auto_decides_again_at_each_fit_and_leaves_other_families_of_noise_alone
     assert model.fit(other, steps=1, progress=False, noise={"y": "laplace"}).transforms == {}
     with pytest.raises(ConfigError, match=r"transforms: 'log'. Give variable -> transform, or"):
         RiskDiffusion(transforms="log")  # type: ignore[arg-type]
+
+
+def test_a_reading_far_beyond_those_of_training_is_answered_by_itself() -> None:
+    model = RiskDiffusion("gaussian", window=24, transforms={"x": "log"}).fit(walks(0), steps=5, progress=False)
+    value = walks(1)[0].value
+    value[5, 0] = 3000.0
+    item = replace(walks(1)[0], value=value, risk=np.full_like(value, 0.01))
+    assert model.impute([item], samples=50)[0].mean[5, 0] == pytest.approx(3000.0, rel=0.01)
