@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import warnings
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it worked, 2 for bad input, settings or files, 130 if it was interrupted."""
+    """Run one command; 0: it worked, 2: bad input or settings, 130: interrupted, 141: nobody reads its output."""
     all_of_them = (demo, data, fit, impute, forecast, anomalies, audit, backtest, evaluate, leaderboard)
     commands = {command.__name__: command for command in all_of_them}
     options = parser(commands).parse_args(arguments)
@@ -33,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         try:
             commands[options.command](options)
+            sys.stdout.flush()
+        except BrokenPipeError:  # who reads the output has left, as in `rstime data list | head -1`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
         except (RstimeError, OSError) as error:
             print(f"rstime {options.command}: error: {error}", file=sys.stderr)
             return 2
@@ -179,11 +184,10 @@ def backtest(options: argparse.Namespace) -> None:
     from rstime.cli_evaluate import backtest as run
     from rstime.report import text_table
     from rstime.risk_rule import RiskRule
-    from rstime.tables import check_folders, check_suffix, replacing, write
+    from rstime.tables import check_target, replacing, write
 
     if options.out is not None:
-        check_suffix(options.out, "--out")
-        check_folders(options.out)
+        check_target("--out", options.out, options.table, options.static, options.known)
     columns = _columns(options)
     with _naming("--horizon", options.horizon):
         result = run(options, _table(options, columns, RiskRule())[0], columns)
@@ -267,20 +271,12 @@ def _load(options: argparse.Namespace) -> RiskDiffusion:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Find out before the long work whether the results can be written, and whether counts make sense."""
-    from rstime.tables import check_folders, check_suffix
+    from rstime.tables import check_target
 
-    targets = {"--out": options.out, "--joint-samples": options.joint_samples}
-    taken = {path.resolve() for path in (options.table, options.static, options.known) if path is not None}
-    for option, path in targets.items():
-        if path is None:
-            continue
-        check_suffix(path, option)
-        check_folders(path)
-        if path.is_dir():
-            raise ConfigError(option, f"{path} is a folder", "Name a file.")
-        if path.resolve() in taken:
-            raise ConfigError(option, f"{path} is another file of this command already", "Choose another name.")
-        taken.add(path.resolve())
+    taken = options.table, options.static, options.known
+    check_target("--out", options.out, *taken)
+    if options.joint_samples is not None:
+        check_target("--joint-samples", options.joint_samples, *taken, options.out)
     if options.samples < 1:
         raise ConfigError("--samples", f"{options.samples}", "Give a positive count.")
     if options.command == "forecast" and isinstance(options.horizon, int) and options.horizon < 1:

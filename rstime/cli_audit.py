@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rstime.errors import ConfigError
-from rstime.tables import check_folders, check_suffix, replacing, write
+from rstime.tables import check_target, replacing, write
 
 if TYPE_CHECKING:
     from rstime.model import RiskDiffusion
@@ -26,12 +25,9 @@ def check(options: argparse.Namespace) -> None:
 
     check_weights(dict(options.weights))
     if options.out is not None:
-        check_suffix(options.out, "--out")
-        check_folders(options.out)
+        check_target("--out", options.out, options.table, options.holdout, options.static, options.known)
     if options.picture is not None:
-        if options.picture.suffix not in (".png", ".pdf", ".svg"):
-            raise ConfigError("--picture", f"{options.picture}", "Name a .png, .pdf or .svg file.")
-        check_folders(options.picture)
+        check_target("--picture", options.picture, suffixes=(".png", ".pdf", ".svg"))
 
 
 def run(options: argparse.Namespace, model: RiskDiffusion, train: Sequence[Series], holdout: Sequence[Series]) -> str:

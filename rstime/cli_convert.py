@@ -31,16 +31,13 @@ def convert(options: argparse.Namespace) -> str:
         If the source or a map cannot be read, or a row has no device or no unit.
     """
     from rstime.risk.sensors import assign_risk
-    from rstime.tables import check_folders, check_suffix, replacing, write
+    from rstime.tables import check_target, replacing, write
 
     for name, formats in OWN_OPTIONS.items():
         if getattr(options, name) and options.format not in formats:
             option = "--" + name.replace("_", "-")
             raise ConfigError(option, f"{options.format} has no such thing", f"It is for {' and '.join(formats)}.")
-    check_suffix(options.out, "--out")
-    check_folders(options.out)
-    if options.out.resolve() in {one.resolve() for one in (options.path, options.variables, options.devices) if one}:
-        raise ConfigError("--out", f"{options.out} is another file of this command already", "Choose another name.")
+    check_target("--out", options.out, options.path, options.variables, options.devices)
     variables, units = (None, {}) if options.variables is None else variables_map(options.variables)
     devices = None if options.devices is None else devices_map(options.devices)
     reading = _read(options, variables, units)

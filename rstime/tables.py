@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +20,10 @@ EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 """What counts as an empty cell in a column of numbers."""
 
 
-def check_suffix(path: Path, field: str = "table") -> None:
-    """Raise ConfigError unless the file is named .csv or .parquet."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(field, f"{path} ends in {path.suffix or 'no suffix'!r}", f"Name it {' or '.join(SUFFIXES)}.")
+def check_suffix(path: Path, field: str = "table", suffixes: Sequence[str] = SUFFIXES) -> None:
+    """Raise ConfigError unless the file is named .csv or .parquet, or has another of these suffixes."""
+    if path.suffix.lower() not in suffixes:
+        raise ConfigError(field, f"{path} ends in {path.suffix or 'no suffix'!r}", f"Name it {' or '.join(suffixes)}.")
 
 
 def read(path: Path, *, text: Collection[str] = (), columns: Collection[str] | None = None) -> pd.DataFrame:
@@ -110,6 +110,16 @@ def replacing(*targets: Path) -> Iterator[list[Path]]:
     finally:
         for room in rooms:
             shutil.rmtree(room, ignore_errors=True)
+
+
+def check_target(option: str, path: Path, *others: Path | None, suffixes: Sequence[str] = SUFFIXES) -> None:
+    """Raise ConfigError unless a file can be written there, and is none of the other files of the command."""
+    check_suffix(path, option, suffixes)
+    check_folders(path)
+    if path.is_dir():
+        raise ConfigError(option, f"{path} is a folder", "Name a file.")
+    if path.resolve() in [other.resolve() for other in others if other is not None]:
+        raise ConfigError(option, f"{path} is another file of this command already", "Choose another name.")
 
 
 def check_folders(*targets: Path) -> None:

@@ -354,6 +354,7 @@ def test_an_absent_column_is_named_beside_all_that_are_there(
         (["impute", "model", "table.csv", "--out", "r.csv", "--samples", "0"], "--samples"),
         (["forecast", "model", "table.csv", "--out", "r.csv", "--horizon", "0"], "--horizon"),
         (["forecast", "model", "table.csv", "--out", "r.csv", "--horizon", "-5"], "--horizon"),
+        (["backtest", "table.csv", "--horizon", "2", "--out", "table.csv"], "table.csv is another file"),
         (["fit", "table.csv", "--out", "m", "--window", "soon"], "--window: 'soon'"),
         (["fit", "table.csv", "--out", "m", "--window", "2.5"], "--window: '2.5'"),
         (["fit", "table.csv", "--out", "m", "--grid", "soon"], "--grid: 'soon'"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,16 @@ def test_list_says_what_has_to_be_brought_by_hand(tmp_path: Path, capsys: pytest
     text = capsys.readouterr().out
     by_hand = [line.split()[0] for line in text.splitlines() if line.endswith("no (by hand)")]
     assert by_hand == ["shanghai_cgm", "hall2018_cgm"]
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rstime.cli", "data", "list", "--root", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.close()
+        assert listing.stderr.read() == b""
+    assert listing.returncode == 141
 
 
 def test_fetch_brings_what_is_not_there_and_says_where_it_is(

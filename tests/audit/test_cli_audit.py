@@ -66,7 +66,8 @@ def test_a_model_is_audited(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     ("options", "text"),
     [
         (["--weight", "beauty=1"], "weights: 'beauty' is unknown. Groups: fidelity, utility, privacy, robustness."),
-        (["--picture", "audit.txt"], "--picture: audit.txt. Name a .png, .pdf or .svg file."),
+        (["--picture", "audit.txt"], "--picture: audit.txt ends in '.txt'. Name it .png or .pdf or .svg."),
+        (["--out", "nothing.csv"], "--out: nothing.csv is another file of this command already."),
         (["--out", "audit.txt"], "--out: "),
     ],
 )
