@@ -289,13 +289,21 @@ def _parsed(column: pd.Series[Any], name: str) -> pd.Series[Any]:
             if "tz-aware" in str(error).lower() or "mixed timezones" in str(error).lower():
                 raise _mixed_zones(name, ["several"]) from error
     if dates is None:
-        good = pd.to_datetime(cells, format="mixed", errors="coerce", utc=True)
-        bad = cells[good.isna()]
-        found = repr(bad.iloc[0]) if len(bad) else "several formats"
-        raise DataError(name, f"{found} cannot be read as a date", "Give dates such as 2026-01-31 13:05, or numbers.")
+        raise DataError(name, _strange(cells, day_first), "Give dates such as 2026-01-31 13:05, or numbers.")
     if dates.dtype == object:
         raise _mixed_zones(name, ["several"])
     return dates.reindex(place).reset_index(drop=True)
+
+
+def _strange(cells: pd.Series[Any], day_first: bool) -> str:
+    """Say which of these cells is no date, or if all are, which is not written as the first one is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bad = cells[pd.to_datetime(cells, format="mixed", errors="coerce", utc=True).isna()]
+        odd = cells[pd.to_datetime(cells, errors="coerce", dayfirst=day_first).isna()]
+    if len(bad):
+        return f"{bad.iloc[0]!r} cannot be read as a date"
+    return f"{odd.iloc[0]!r} is not written as {cells.iloc[0]!r} is"
 
 
 def _day_first(texts: pd.Series[Any], name: str) -> bool:

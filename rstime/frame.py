@@ -235,6 +235,7 @@ def _fused(
     start = np.flatnonzero(new)
     if len(start) == len(order):
         return item, tick, variable, value, risk
+    _check_copies(readings)
     if clock.step is None:
         _check_repeats(readings, order, start, value, risk)
     fused, least = _fuse(value, risk, start)
@@ -258,6 +259,23 @@ def _fuse(value: Floats, risk: Floats, start: NDArray[np.intp]) -> tuple[Floats,
     return np.where(seen, anchor + shift / total, np.nan), np.where(seen, least / np.sqrt(total), np.inf)
 
 
+def _check_copies(readings: Readings) -> None:
+    """Warn of readings that equal another one in all: if they are copies, they do not make it more precise."""
+    keys = {name: getattr(readings, name) for name in ("item", "variable", "value", "risk")}
+    again = pd.DataFrame({**keys, "time": readings.stamps.time}).duplicated().to_numpy()
+    again &= (readings.risk > 0) & np.isfinite(readings.risk)
+    if np.any(again):
+        row = int(np.argmax(again))
+        first = f"{readings.value[row]} of {readings.variables[readings.variable[row]]!r}"
+        first += f" of item {readings.items[readings.item[row]]!r} at {_when(readings, row)}"
+        problem = f"{int(again.sum())} readings repeat the time, value and sd of another one ({first})"
+        warn(f"value: {problem}. They count as readings of their own; if they are copies, leave them out.")
+
+
+def _when(readings: Readings, row: int) -> str:
+    return told(readings.stamps.time[[row]], readings.stamps.timezone)
+
+
 def _check_repeats(
     readings: Readings, order: NDArray[np.intp], start: NDArray[np.intp], value: Floats, risk: Floats
 ) -> None:
@@ -266,7 +284,7 @@ def _check_repeats(
     def where(run: int) -> str:
         row = order[start[run]]
         variable, item = readings.variables[readings.variable[row]], readings.items[readings.item[row]]
-        return f"{variable!r} of item {item!r} at {told(readings.stamps.time[[row]], readings.stamps.timezone)}"
+        return f"{variable!r} of item {item!r} at {_when(readings, row)}"
 
     exact = np.where(risk == 0, value, np.nan)
     low, high = np.fmin.reduceat(exact, start), np.fmax.reduceat(exact, start)

@@ -84,6 +84,26 @@ def test_messages_name_dates_as_one_writes_them(zone: str) -> None:
         one(frame)
 
 
+@pytest.mark.parametrize("grid", [None, 2.0])
+def test_copies_of_readings_are_told(grid: float | None) -> None:
+    rows = [
+        ("p", 0.0, "x", 1.0, 0.5),
+        ("p", 1.0, "x", 1.0, 0.5),
+        ("p", 0.0, "y", 1.0, 0.0),
+        ("p", 1.0, "z", None, None),
+    ]
+    from_long(table(*rows), grid=grid)
+    from_long(table(*rows, *rows[2 if grid else 3 :]), grid=grid)
+    problem = (
+        "value: 2 readings repeat the time, value and sd of another one (1.0 of 'x' of item 'p' at 0.0). They count"
+    )
+    with pytest.warns(RstimeWarning) as caught:
+        series = one(table(*rows, *rows, ("p", 1.0, "x", 1.1, 0.5)), grid=grid)
+    assert str(caught[0].message).startswith(problem)
+    assert len(caught) == (2 if grid is None else 1)
+    assert series.risk[0, 0] == pytest.approx(0.5 / np.sqrt(2 if grid is None else 5))
+
+
 def test_an_exact_reading_outweighs_noisy_ones() -> None:
     frame = table(("p", 0.0, "x", 10.0, 1.0), ("p", 0.0, "x", 13.0, 0.0), ("p", 0.0, "x", 13.0, 0.0))
     with pytest.warns(RstimeWarning):
@@ -294,6 +314,14 @@ def test_days_that_might_be_months_are_refused(stamps: tuple[str, str]) -> None:
 def test_a_time_zone_that_is_not_known_is_refused_rather_than_dropped() -> None:
     with pytest.raises(DataError, match="timestamp: the time zone of '2026-01-01 10:00 CET' is not known"):
         from_long(table(("p", "2026-01-01 10:00 CET", "x", 1.0, 1.0)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_date_that_is_written_in_another_way_is_named() -> None:
+    rows = (("p", "2026-01-01 10:00", "x", 1.0, 1.0), ("p", "2026-01-04 01:00 CET", "x", 1.0, 1.0))
+    problem = "timestamp: '2026-01-04 01:00 CET' is not written as '2026-01-01 10:00' is"
+    with pytest.raises(DataError, match=problem):
+        from_long(table(*rows))
 
 
 def test_dates_as_objects_may_cross_a_clock_change() -> None:
