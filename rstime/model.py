@@ -136,8 +136,8 @@ class RiskDiffusion(ScoringModel):
         ModelFileError
             If the checkpoint is damaged or belongs to other data or settings; nothing is changed then.
         """
-        if steps is not None and steps < 1:
-            raise ConfigError("steps", str(steps), "Give at least 1.")
+        if steps is not None and (steps < 1 or steps % 1):
+            raise ConfigError("steps", str(steps), "Give a whole number, at least 1.")
         if not max_minutes > 0:
             raise ConfigError("max_minutes", str(max_minutes), "Give a positive time.")
         began, columns = time.monotonic(), columns or self.columns

@@ -47,7 +47,11 @@ class ModelState:
         training: TrainingConfig | None = None,
         gaussian: GaussianConfig | None = None,
     ):
-        self.config = ModelConfig(model, size, prior, float(window), grid)
+        try:
+            length = float(window)
+        except (TypeError, ValueError) as error:
+            raise ConfigError("window", f"{window!r}", "Give a number of steps.") from error
+        self.config = ModelConfig(model, size, prior, length, grid)
         if isinstance(transforms, str) and transforms != "auto":
             raise ConfigError("transforms", f"{transforms!r}", 'Give variable -> transform, or "auto".')
         self._suggest, self.transforms = transforms == "auto", {} if transforms == "auto" else dict(transforms or {})
@@ -119,7 +123,7 @@ class ModelState:
         return other
 
     def same(self, other: ModelState) -> bool:
-        """Whether both answer alike: the same settings, scales and weights, on whatever device.
+        """Whether both answer alike: the same settings, rules, scales and weights, on whatever device.
 
         Raises
         ------
@@ -131,7 +135,8 @@ class ModelState:
         return (
             (self.config, self.transforms, axis) == (other.config, other.transforms, axis_)
             and scaler.to_dict() == scaler_.to_dict()
-            and self.noise == other.noise
+            and (self.risk, self.noise) == (other.risk, other.noise)
+            and torch.equal(self._floor, other._floor)
             and weights.keys() == weights_.keys()
             and all(torch.equal(value.cpu(), weights_[name].cpu()) for name, value in weights.items())
         )
@@ -239,10 +244,7 @@ class ModelState:
             return rule.apply(series)
         if static is not None or known is not None:
             raise ConfigError("static/known", "given beside Series", "Series carry their own covariates.")
-        series = list(data)
-        if not series:
-            raise DataError("data", "no series", "Give at least one.")
-        return rule.apply(series)
+        return rule.apply(_listed(data))
 
     def _questions(
         self, data: pd.DataFrame | Sequence[Series], static: pd.DataFrame | None, known: pd.DataFrame | None
@@ -254,6 +256,20 @@ class ModelState:
             problem = f"items without observation: {', '.join(empty[:5])}; their answer is the prior"
             warnings.warn(problem, RstimeWarning, stacklevel=3)
         return series
+
+
+def _listed(data: Sequence[Series]) -> list[Series]:
+    """Return the series, or say what was given in their place."""
+    remedy = "Give a long table (a DataFrame) or a list of Series."
+    if isinstance(data, Series):
+        raise DataError("data", "one Series", "Give a list, [series].")
+    series = list(data)
+    for one in series:
+        if not isinstance(one, Series):
+            raise DataError("data", f"{type(data).__name__} of {type(one).__name__}", remedy)
+    if not series:
+        raise DataError("data", "no series", "Give at least one.")
+    return series
 
 
 def scaled_items(series: Sequence[Series], scaler: Scaler, axis: Axis) -> list[Item]:

@@ -18,7 +18,7 @@ from rstime.types import Series
 MODES = ("known", "scale", "estimate")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class RiskRule:
     """How given risks become the model's, the same in fit and answers.
 

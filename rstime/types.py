@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rstime.errors import DataError
+from rstime.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -193,6 +193,14 @@ class Posterior:
         return np.asarray(np.quantile(self.samples, level, axis=0, method="weibull"), dtype=np.float64)
 
     def interval(self, coverage: float = 0.9) -> tuple[Floats, Floats]:
-        """Lower and upper end, each (T, C), of the central interval that holds the clean value with this chance."""
+        """Lower and upper end, each (T, C), of the central interval that holds the clean value with this chance.
+
+        Raises
+        ------
+        ConfigError
+            If the chance is not between 0 and 1.
+        """
+        if not 0 < coverage < 1:
+            raise ConfigError("coverage", f"{coverage}", "Give a share between 0 and 1, such as 0.9.")
         low, high = self.quantile([(1 - coverage) / 2, (1 + coverage) / 2])
         return low, high

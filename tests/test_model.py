@@ -217,6 +217,11 @@ MISTAKES: dict[str, tuple[Callable[[RiskDiffusion], Any], type[Exception], str]]
         "dates where the model has numbers",
     ),
     "nothing": (lambda m: m.impute([]), DataError, "no series"),
+    "an array": (lambda m: m.impute(np.zeros((5, 4, 2))), DataError, "data: ndarray of ndarray. Give a long table"),
+    "a dictionary": (lambda m: m.fit({"X": 0}), DataError, "data: dict of str. Give a long table (a DataFrame) or a"),  # type: ignore[arg-type]
+    "one series": (lambda m: m.impute(GOOD), DataError, "data: one Series. Give a list, [series]."),  # type: ignore[arg-type]
+    "half a step of training": (lambda m: m.fit([GOOD], steps=2.5), ConfigError, "steps: 2.5. Give a whole number"),  # type: ignore[arg-type]
+    "per cent": (lambda m: m.impute([GOOD], samples=2)[0].interval(90), ConfigError, "coverage: 90. Give a share"),
     "covariates beside series": (lambda m: m.impute([GOOD], static=pd.DataFrame()), ConfigError, "Series carry"),
     "unknown covariate": (
         lambda m: m.impute([replace(GOOD, known=np.zeros((4, 1)), known_names=("z",))]),
@@ -242,6 +247,7 @@ def test_mistakes_are_named(model: RiskDiffusion, name: str) -> None:
         ({"prior": "black"}, "white"),
         ({"window": 1}, "2 steps"),
         ({"window": math.nan}, "2 steps"),
+        ({"window": "24h"}, "window: '24h'. Give a number of steps."),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], text: str) -> None:
