@@ -107,7 +107,7 @@ def fit_correlated(
     Returns
     -------
     Correlated or None
-        None where less than SMALLEST_SHARE lasts.
+        None where less than SMALLEST_SHARE lasts, or there is no error at all.
 
     Raises
     ------
@@ -133,6 +133,8 @@ def fit_correlated(
             moment += np.bincount(place, lag, BINS)[:BINS]
             count += np.bincount(place, minlength=BINS)[:BINS]
     square = float(np.mean(np.concatenate([error for _, error in known]) ** 2))
+    if square == 0:
+        return None
     full = count > 0
     weight = np.sqrt(np.minimum(count[full] / ENOUGH, 1.0))
     memories = np.geomspace(shortest / 2, 3 * longest, CANDIDATES)

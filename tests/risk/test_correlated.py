@@ -60,6 +60,10 @@ def test_white_errors_do_not_last() -> None:
     assert found is None or sum(found.shares) < 0.06
 
 
+def test_exact_readings_have_no_errors_that_last() -> None:
+    assert fit_correlated([np.arange(50.0)] * 3, [np.zeros(50)] * 3) is None
+
+
 def test_a_family_comes_back_from_json() -> None:
     law = Correlated((0.25, 0.5), (3.0, 40.0))
     assert read_family(json.loads(json.dumps(law.to_dict()))) == law
