@@ -6,14 +6,20 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from rstime.gaussian import GaussianModel
 from rstime.moments import start_from_moments
 from rstime.tokens import Tokens, pack
 from rstime.types import Batch
+
+FEW_CHANNELS = 4  # up to so many, loadings are learned as fast as the rest
+STEPS, MOST_STEPS = 300, 1000
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,9 @@ class GaussianConfig:
     Attributes
     ----------
     steps, batch, tokens
-        Adam steps, windows a step, and measurements kept of a window (drawn at random), or as many more in whole
-        channels, where these are separate, as have a covariance of that size.
+        Adam steps (None for `usual_steps`), windows a step, and measurements kept of a window (drawn at random), or as
+        many more in whole channels, where these are separate, as have a covariance of that size. With few of them
+        noisy ones crowd out exact ones.
     moments
         Batches from which the start is taken.
     learning_rate
@@ -33,9 +40,9 @@ class GaussianConfig:
         Steps between held-out scores. The best are kept; those of early, large steps say nothing of the last.
     """
 
-    steps: int = 300
+    steps: int | None = None
     batch: int = 8
-    tokens: int = 144
+    tokens: int = 256
     moments: int = 64
     learning_rate: float = 0.05
     validate_every: int = 25
@@ -72,6 +79,29 @@ def lone_channels(batch: Batch, limit: int, generator: torch.Generator) -> tuple
     covariates = batch.covariates[at[:2]].double()
     tokens = Tokens(batch.time[at[:2]].double(), at[2].expand_as(stamp), covariates, exists, cell)
     return tokens, batch.value[at].double(), batch.risk[at].double().masked_fill(~exists, 1.0)
+
+
+def usual_steps(model: GaussianModel) -> int:
+    """Return STEPS up to 2 FEW_CHANNELS of joint channels, for more of them in proportion, at most MOST_STEPS."""
+    crowd = model.channels / (2 * FEW_CHANNELS) if model.joint else 1.0
+    return min(round(STEPS * max(crowd, 1.0)), MOST_STEPS)
+
+
+def adam(model: GaussianModel, rate: float, steps: int) -> tuple[Optimizer, LRScheduler]:
+    """Return Adam and its pace, which rises over 20 steps and then falls as a cosine.
+
+    A batch says little of any one pair of many channels. Adam then takes its steps at random, and those of the
+    loadings, which add where others multiply, would only swell the variance: they are smaller in this proportion.
+    """
+    share = min(1.0, FEW_CHANNELS / model.channels)
+    rest = [p for p in model.parameters() if p is not model.loading]
+    groups: list[dict[str, Any]] = [{"params": rest}, {"params": [model.loading], "lr": share * rate}]
+    optimiser = torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.95))
+
+    def pace(step: int) -> float:
+        return min(1.0, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
+
+    return optimiser, LambdaLR(optimiser, pace)
 
 
 def fit_gaussian(
@@ -115,12 +145,10 @@ def fit_gaussian(
     start_from_moments(model, [draw(-1 - i) for i in range(config.moments)], window, day, count)
     model.requires_grad_(True)
     start = [p.detach().clone() for p in model.parameters()]
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95))
+    steps = usual_steps(model) if config.steps is None else config.steps
+    optimiser, pace = adam(model, config.learning_rate, steps)
     best, kept = math.inf, copy.deepcopy(model.state_dict())
-    for step in range(config.steps):
-        rise = min(1.0, (step + 1) / 20)
-        fall = 0.5 * (1 + math.cos(math.pi * step / config.steps))
-        optimiser.param_groups[0]["lr"] = config.learning_rate * rise * fall
+    for step in range(steps):
         loss = model.negative_log_likelihood(*choose(draw(step), config.tokens, generator))
         away = sum((p - p0).square().sum() for p, p0 in zip(model.parameters(), start, strict=True))
         loss = loss + away / (2 * max(count, 1))  # a unit Gaussian prior around the start: it counts where data are few
@@ -128,10 +156,11 @@ def fit_gaussian(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+        pace.step()
         if (step + 1) % config.validate_every == 0:
             with torch.no_grad():
                 score = sum(float(model.negative_log_likelihood(*part)) for part in held_out) / len(held_out)
-            progress(step + 1, config.steps, score)
+            progress(step + 1, steps, score)
             if score < best:
                 best, kept = score, copy.deepcopy(model.state_dict())
     model.load_state_dict(kept)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from rstime.errors import ConfigError, DataError
-from rstime.gaussian_fit import GaussianConfig
 from rstime.gluonts_base import Estimator, validated
 from rstime.gluonts_data import Layout, period_offset
 from rstime.gluonts_lightning import lightning_loop
@@ -27,9 +26,6 @@ PATTERNS = (0.15, 0.1, 0.1, 0.65)
 
 FEW = 10
 """With fewer entries, and no validation data, the end of each is held out."""
-
-TOKENS = 256
-"""Measurements of a window that the Gaussian model is fitted to: with fewer, noisy ones crowd out exact ones."""
 
 BLOCKS, SHORTEST = 4, 4
 """Blocks in a horizon, within which the spread of an item is taken; stamps of a block at least."""
@@ -201,8 +197,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
     def _new(self, size: str = "small") -> RiskDiffusion:
         training = TrainingConfig(batch=self.batch_size, isolated=0.0, patterns=PATTERNS)
         window = self.context_length + self.prediction_length
-        gaussian = GaussianConfig(tokens=TOKENS)
-        return RiskDiffusion(self.model, size=self.size or size, window=window, training=training, gaussian=gaussian)
+        return RiskDiffusion(self.model, size=self.size or size, window=window, training=training)
 
     def _instances(
         self, series: list[Series], validation: list[Series] | None, scale: ItemScale | None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from rstime.evaluation.spec import NAMED
+from rstime.evaluation.tasks import build
 from rstime.gaussian import GaussianModel
-from rstime.gaussian_fit import GaussianConfig, fit_gaussian, lone_channels, measurements
+from rstime.gaussian_fit import GaussianConfig, adam, fit_gaussian, lone_channels, measurements, usual_steps
+from rstime.model import RiskDiffusion
 from rstime.types import Batch
 
 B, T, C = 4, 30, 6
@@ -100,3 +104,41 @@ def test_fit_finds_the_law_of_separate_channels() -> None:
     near = torch.einsum("qcd,q->cd", model.coregionalisation(), model.correlations(torch.tensor(1.0))).diagonal()
     torch.testing.assert_close((near / model.variance())[1:].mean(), torch.tensor(0.9 / 1.3), rtol=0.08, atol=0)
     torch.testing.assert_close(model.weight[0, 1:].mean(), torch.tensor(1.0), rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("channels", "joint", "steps", "share"),
+    [
+        (1, True, 300, 1.0),
+        (4, True, 300, 1.0),
+        (8, True, 300, 0.5),
+        (16, True, 600, 0.25),
+        (64, True, 1000, 0.0625),
+        (16, False, 300, 0.25),
+    ],
+)
+def test_many_joint_channels_have_more_steps_and_smaller_ones(
+    channels: int, joint: bool, steps: int, share: float
+) -> None:
+    model = GaussianModel(channels, 0, 24.0, joint=joint)
+    assert usual_steps(model) == steps
+    optimiser, pace = adam(model, 0.1, 40)
+    rates = []
+    for _ in range(40):
+        rest, loading = (group["lr"] for group in optimiser.param_groups)
+        assert loading == pytest.approx(share * rest, rel=1e-12)
+        rates.append(rest)
+        optimiser.step()
+        pace.step()
+    assert rates[0] == pytest.approx(0.1 / 20, rel=1e-12)
+    assert rates[19] == pytest.approx(0.1 * 0.5 * (1 + math.cos(math.pi * 19 / 40)), rel=1e-12)
+    assert rates[-1] == pytest.approx(0.1 * 0.5 * (1 + math.cos(math.pi * 39 / 40)), rel=1e-12)
+
+
+def test_variance_of_many_channels_is_theirs(shared_data: Path) -> None:
+    """Intensive care, 35 channels of variance 1: loadings learned as fast as the rest swell it to 1.25 (median)."""
+    task = build(NAMED["physionet-90-noisy"], 0, shared_data)
+    model = RiskDiffusion(model="gaussian", window=48)
+    model.fit(task.train[:400], validation=task.validation[:50], steps=100, seed=0, progress=False)
+    assert model._denoiser is not None
+    assert float(model._denoiser.prior.variance().median()) == pytest.approx(1.0, abs=0.15)
