@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before torch and numpy are imported: small tests are faster on one thread, and their sums then have one order.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -14,6 +15,9 @@ os.environ.setdefault("RSTIME_OFFLINE", "1")
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
+
+if TYPE_CHECKING:
+    from rstime.model import RiskDiffusion
 
 hypothesis.settings.register_profile("rstime", deadline=None, derandomize=True, max_examples=30)
 hypothesis.settings.load_profile("rstime")
@@ -39,6 +43,20 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def models() -> dict[str, RiskDiffusion]:
+    from oracles.models import gaussian_model, outspoken
+
+    gaussian = gaussian_model()
+    return {"gaussian": gaussian, "diffusion": outspoken(gaussian)}
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest, models: dict[str, RiskDiffusion]) -> RiskDiffusion:
+    """A fitted model, Gaussian unless `oracles.models.kinds` asks for others."""
+    return models[getattr(request, "param", "gaussian")]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,109 @@
+"""RiskDiffusion names what a user does wrong, and changes nothing then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from oracles.models import GOOD, gaussian_model, nothing, series
+from rstime.errors import ConfigError, DataError, NotFittedError
+from rstime.model import RiskDiffusion
+
+MISTAKES: dict[str, tuple[Callable[[RiskDiffusion], Any], type[Exception], str]] = {
+    "no samples": (lambda m: m.impute([GOOD], samples=0), ConfigError, "samples: 0"),
+    "negative samples": (lambda m: m.sample(-1), ConfigError, "samples: -1"),
+    "unknown entries": (lambda m: m.impute([GOOD], entries="some"), ConfigError, "entries: 'some'"),
+    "marginals of measurements": (lambda m: m.impute([GOOD], joint=False), ConfigError, "joint"),
+    "unknown sampler": (lambda m: m.impute([GOOD], sampler="magic"), ConfigError, "multistep"),
+    "no horizon": (lambda m: m.forecast([GOOD], 0), ConfigError, "horizon: 0"),
+    "negative horizon": (lambda m: m.forecast([GOOD], -3), ConfigError, "horizon: -3"),
+    "half a step": (lambda m: m.forecast([GOOD], 1.5), ConfigError, "horizon: 1.5"),
+    "no number": (lambda m: m.forecast([GOOD], math.nan), ConfigError, "horizon"),
+    "hours of numbers": (lambda m: m.forecast([GOOD], "1h"), ConfigError, "stamps are numbers"),
+    "no duration": (lambda m: m.forecast([GOOD], "soon"), ConfigError, "soon"),
+    "unknown variable": (lambda m: m.impute([series([[1.0]], [[1.0]], ("z",))]), DataError, "x0, x1"),
+    "dates for numbers": (
+        lambda m: m.impute([replace(GOOD, time=pd.date_range("2026", periods=4, freq="h").to_numpy())]),
+        DataError,
+        "dates where the model has numbers",
+    ),
+    "nothing": (lambda m: m.impute([]), DataError, "no series"),
+    "an array": (lambda m: m.impute(np.zeros((5, 4, 2))), DataError, "data: ndarray of ndarray. Give a long table"),
+    "a dictionary": (lambda m: m.fit({"X": 0}), DataError, "data: dict of str. Give a long table (a DataFrame) or a"),  # type: ignore[arg-type]
+    "one series": (lambda m: m.impute(GOOD), DataError, "data: one Series. Give a list, [series]."),  # type: ignore[arg-type]
+    "half a step of training": (lambda m: m.fit([GOOD], steps=2.5), ConfigError, "steps: 2.5. Give a whole number"),  # type: ignore[arg-type]
+    "per cent": (lambda m: m.impute([GOOD], samples=2)[0].interval(90), ConfigError, "coverage: 90. Give a share"),
+    "covariates beside series": (lambda m: m.impute([GOOD], static=pd.DataFrame()), ConfigError, "Series carry"),
+    "unknown covariate": (
+        lambda m: m.impute([replace(GOOD, known=np.zeros((4, 1)), known_names=("z",))]),
+        DataError,
+        "known",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_named(model: RiskDiffusion, name: str) -> None:
+    call, error, text = MISTAKES[name]
+    with pytest.raises(error) as caught:
+        call(model)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"model": "magic"}, "diffusion"),
+        ({"size": "huge"}, "tiny"),
+        ({"prior": "black"}, "white"),
+        ({"window": 1}, "2 steps"),
+        ({"window": math.nan}, "2 steps"),
+        ({"window": "24h"}, "window: '24h'. Give a number of steps."),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        RiskDiffusion(**settings)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.impute([GOOD]),
+        lambda m: m.forecast([GOOD], 1),
+        lambda m: m.point([GOOD]),
+        lambda m: m.sample(1),
+        lambda m: m.save("nowhere"),
+        lambda m: m.support,
+        lambda m: m.variables,
+    ],
+)
+def test_an_unfitted_model_says_so(call: Callable[[RiskDiffusion], Any]) -> None:
+    with pytest.raises(NotFittedError, match="Call fit"):
+        call(RiskDiffusion())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"max_minutes": 0.0}, "max_minutes"),
+        ({"max_minutes": math.nan}, "max_minutes"),
+        ({"device": "abacus"}, "device"),
+    ],
+)
+def test_a_failed_fit_changes_nothing(arguments: dict[str, Any], field: str) -> None:
+    model = gaussian_model()
+    before = model.impute([GOOD], samples=2)[0].samples
+    with pytest.raises(ConfigError, match=field):
+        model.fit([series([[5.0]] * 9, [[1.0]] * 9, ("z",))], progress=False, **arguments)
+    with pytest.raises(DataError):
+        model.fit([nothing()], progress=False)
+    assert model.variables == ("x0", "x1")
+    assert np.array_equal(model.impute([GOOD], samples=2)[0].samples, before)
