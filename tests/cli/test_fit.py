@@ -1,0 +1,105 @@
+"""Options of fit and demo reach what they are for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from oracles.fake_model import FakeModel, run
+
+
+def test_fit_hands_the_settings_to_the_model_and_saves_it(fake: type[FakeModel], table: Path, tmp_path: Path) -> None:
+    options = ["--grid", "30min", "--window", "48h", "--model", "gaussian", "--size", "tiny", "--seed", 7, "--steps", 9]
+    transforms = ["--transform", "hr=log", "--transform", "NA=logit:0,300"]
+    noise = ["--noise", "hr=laplace", "--noise", "NA=0.5@6h"]
+    assert run("fit", table, "--out", tmp_path / "model", *options, *transforms, *noise) == 0
+    calls = fake.calls
+    assert (calls["model"], calls["size"], calls["window"], calls["grid"]) == ("gaussian", "tiny", 96, "30min")
+    assert calls["transforms"] == {"hr": "log", "NA": "logit:0,300"}
+    assert (calls["fit"].steps, calls["fit"].seed, calls["fit"].max_minutes) == (9, 7, float("inf"))
+    assert calls["fit"].noise == {"hr": "laplace", "NA": "0.5@6h"}
+    assert (tmp_path / "model" / "config.json").read_text() == "{}"
+    assert run("fit", table, "--out", tmp_path / "other", "--steps", 9, "--transform", "auto") == 0
+    assert fake.calls["transforms"] == "auto"
+    assert run("fit", table, "--out", tmp_path / "third", "--transform", "auto", "--transform", "hr=log") == 2
+
+
+def test_an_unfinished_training_is_left_alone_by_a_gaussian_model(
+    fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unfinished = tmp_path / "model.unfinished"
+    unfinished.mkdir()
+    assert run("fit", table, "--out", tmp_path / "model", "--model", "gaussian") == 0
+    assert fake.calls["fit"].checkpoint is None
+    assert unfinished.is_dir()
+    assert "going on" not in capsys.readouterr().err
+    assert run("fit", table, "--out", tmp_path / "model") == 0
+    assert fake.calls["fit"].checkpoint == unfinished
+    assert not unfinished.exists()
+    assert f"going on from {unfinished}" in capsys.readouterr().err
+
+
+def test_fit_limits_time_by_default(fake: type[FakeModel], table: Path, tmp_path: Path) -> None:
+    assert run("fit", table, "--out", tmp_path / "model") == 0
+    assert (fake.calls["fit"].steps, fake.calls["fit"].max_minutes, fake.calls["window"]) == (None, 15.0, 48)
+
+
+def test_window_as_a_duration_counts_median_gaps_without_a_grid(
+    fake: type[FakeModel], table: Path, tmp_path: Path
+) -> None:
+    assert run("fit", table, "--out", tmp_path / "model", "--window", "2D") == 0
+    assert fake.calls["window"] == 48
+
+
+def test_a_window_in_hours_needs_stamps_that_are_dates(
+    fake: type[FakeModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("item_id,timestamp,variable,value,sd\na,0,hr,5,1\na,1,hr,6,1\n")
+    assert run("fit", path, "--out", tmp_path / "model", "--window", "48h") == 2
+    assert "--window" in capsys.readouterr().err.splitlines()[-1]
+    assert run("fit", path, "--out", tmp_path / "model", "--window", "6") == 0
+    assert fake.calls["window"] == 6
+
+
+def test_fit_reads_names_as_text(fake: type[FakeModel], table: Path, tmp_path: Path) -> None:
+    assert run("fit", table, "--out", tmp_path / "model") == 0
+    first = next(one for one in fake.calls["series"] if one.item_id == "007")
+    assert sorted(first.variables) == ["NA", "hr"]
+    assert first.value[first.time == np.datetime64("2024-01-01T01:00"), first.variables.index("NA")] == 140
+
+
+def test_fit_replaces_a_model_but_nothing_else(
+    fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "pictures"
+    other.mkdir()
+    (other / "a.png").touch()
+    assert run("fit", table, "--out", other) == 2
+    assert "is not a model" in capsys.readouterr().err
+    assert [path.name for path in other.iterdir()] == ["a.png"]
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("old")
+    assert run("fit", table, "--out", model) == 0
+    assert (model / "config.json").read_text() == "{}"
+
+
+def test_samplers_of_the_command_line_are_those_of_the_model() -> None:
+    from rstime.diffusion.samplers import SAMPLERS
+    from rstime.options import SAMPLERS as NAMES
+
+    assert list(SAMPLERS) == list(NAMES)
+
+
+def test_demo_hands_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[tuple[object, ...]] = []
+    module = ModuleType("rstime.demo")
+    module.__dict__["run"] = lambda *arguments: calls.append(arguments)
+    monkeypatch.setitem(sys.modules, "rstime.demo", module)
+    assert run("demo", "--data", "physionet2012", "--root", tmp_path, "--out", tmp_path / "out", "--seed", 4) == 0
+    assert calls == [("physionet2012", tmp_path, tmp_path / "out", 4, 1.5)]
