@@ -221,7 +221,7 @@ def _forward(transform: Transform, value: Floats, risk: Floats, where: str) -> t
     far = risk > LARGEST_RELATIVE_RISK * distance
     if np.any(far):
         problem = f"{risk[far][0]} {where}, above {LARGEST_RELATIVE_RISK} times {transform.means} of {value[far][0]}"
-        raise DataError("sd", problem, "Widen the bounds, or fit without the transform.")
+        raise DataError("sd", problem, transform.remedy)
     return transform.apply(value), risk * transform.slope(value)
 
 

@@ -44,6 +44,7 @@ class Transform:
     low: float = -np.inf
     high: float = np.inf
     means: ClassVar[str] = "the distance to a bound"
+    remedy: ClassVar[str] = "Widen the bounds, or fit without the transform."
 
     @classmethod
     def parse(cls, text: str) -> Transform:
@@ -118,6 +119,7 @@ class Asinh(Transform):
     centre: float = 0.0
     width: float = 1.0
     means: ClassVar[str] = "the width there"
+    remedy: ClassVar[str] = "Let it count as missing (sd inf), or fit without the transform."
 
     def apply(self, value: Floats) -> Floats:
         """Map values to the real line."""
