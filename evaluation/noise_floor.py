@@ -30,7 +30,8 @@ from rstime.diffusion.consistency import consistency_loss, descend
 from rstime.diffusion.levels import draw_levels, fuse
 from rstime.diffusion.loss import perturb, risk_sensitive_loss, teaches
 from rstime.diffusion.samplers import default_levels, multistep
-from rstime.diffusion.tweedie import covariance
+from rstime.diffusion.tweedie import covariance, variances
+from rstime.last_draw import PROBES
 from rstime.posterior import HELD
 from rstime.robust import hold_back, trusted
 from rstime.types import Floats
@@ -191,10 +192,24 @@ def spread(K: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
     return (root @ normal[..., None])[..., 0]
 
 
-def sample(denoise: Denoise, K: Tensor | None, y: Tensor, r: Tensor, floor: float, seed: int) -> Floats:
+def widths(denoise: Denoise, K: Tensor, m: Tensor, tau: Tensor, signs: Tensor) -> Tensor:
+    """Return the factor of `rstime.last_draw.leave` on draws from the covariance of the Gaussian model K."""
+    root, inverse, posterior = condition(K, tau)
+
+    def rest(m: Tensor) -> Tensor:
+        return denoise(m, tau) - (root * (inverse @ (root * m)[..., None])[..., 0]) @ K
+
+    change = variances(rest, rest(m), m, tau, signs, PROBES)
+    return (1 + change / posterior.diagonal(dim1=-2, dim2=-1)).clamp_min(0.0).sqrt()
+
+
+def sample(
+    denoise: Denoise, K: Tensor | None, y: Tensor, r: Tensor, floor: float, seed: int, own: bool = False
+) -> Floats:
     """Draw (S, B, N) samples as `rstime.posterior.draw_joint` does, of data supported down to `floor`.
 
-    The last draw is made by the covariance of the Gaussian model K, or of the denoiser itself without one.
+    The last draw is made by the covariance of the Gaussian model K, with the denoiser's own variances if asked for, or
+    by that of the denoiser itself without K.
     """
     generator = torch.Generator().manual_seed(1000 + seed)
     held = r <= HELD * floor
@@ -207,7 +222,8 @@ def sample(denoise: Denoise, K: Tensor | None, y: Tensor, r: Tensor, floor: floa
     m, tau = inputs(x, HELD * floor)
     e = torch.randn(x.shape, generator=generator)
     if K is not None:
-        return (denoise(m, tau) + spread(K, tau, e)).double().numpy()
+        width = widths(denoise, K, m, tau, torch.randn(x.shape, generator=generator)) if own else 1.0
+        return (denoise(m, tau) + width * spread(K, tau, e)).double().numpy()
     denoised, root = covariance(lambda m: denoise(m, tau), m, tau)
     return (denoised + (root @ e.double()[..., None])[..., 0]).numpy()
 
@@ -254,13 +270,14 @@ class Test:
         pairs = zip(y.double().numpy(), wrong * r.double().numpy(), strict=True)
         return cls(y, r, np.stack([setting.law.posterior(*pair).draw(rng, 400) for pair in pairs], 1))
 
-    def show(self, text: str, denoise: Denoise, K: Tensor | None, floor: float, seed: int) -> None:
+    def show(self, text: str, denoise: Denoise, K: Tensor | None, floor: float, seed: int, own: bool = False) -> None:
         """Print the excess of CRPS of samples, at noisy and at missing points."""
-        excess, limit = distance(sample(denoise, K, self.y, self.r, floor, seed), self.best), half_difference(self.best)
+        drawn = sample(denoise, K, self.y, self.r, floor, seed, own)
+        excess, limit = distance(drawn, self.best), half_difference(self.best)
         seen = self.r.isfinite().numpy()
         noisy, missing = (100 * excess[part].mean() / limit[part].mean() for part in (seen, ~seen))
-        draw = "Tweedie" if K is None else "Gaussian"
-        end = f"exit {HELD * floor:.2f} {draw:8s}"
+        draw = "Tweedie" if K is None else "own variances" if own else "Gaussian"
+        end = f"exit {HELD * floor:.2f} {draw:13s}"
         print(f"seed {seed}  noisy {noisy:6.1f}  missing {missing:6.1f}  {end}  {text}", flush=True)
 
 
@@ -270,8 +287,9 @@ def study_floor(name: str, seed: int, steps: int) -> None:
     test, K, law = Test.draw(told, seed, True), moments(told), partial(exact, told.law)
 
     def show(text: str, denoise: Denoise) -> None:
-        for prior, floor in ((K, told.lowest), (None, told.lowest), (K, LOWEST)):
-            test.show(text, denoise, prior, floor, seed)
+        for prior, floor, own in ((K, told.lowest, False), (K, told.lowest, True), (None, told.lowest, False)):
+            test.show(text, denoise, prior, floor, seed, own)
+        test.show(text, denoise, K, LOWEST, seed)
 
     show("exact denoiser", law)
     for setting in STUDIES[name]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from rstime.datasets.simulate import Simulated, gaussian_series, mixture_series, shifted_series
+from rstime.datasets.simulate import Simulated, gaussian_series, mixture_series, regime_series, shifted_series
 from rstime.evaluation.protocol import Task
 
 HORIZON = 12
@@ -16,6 +16,7 @@ SIMULATORS: Mapping[str, Callable[..., Simulated]] = {
     "gaussian": gaussian_series,
     "mixture": mixture_series,
     "covariate": shifted_series,
+    "regimes": regime_series,
 }
 
 

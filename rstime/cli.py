@@ -246,7 +246,7 @@ def _series(
 
 
 def _sampling(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("samples", "seed", "sampler", "evaluations")}
+    return {name: getattr(options, name) for name in ("samples", "seed", "sampler", "evaluations", "covariance")}
 
 
 def _window(extent: int | str, series: Sequence[Series], grid: str | None) -> float:

@@ -22,6 +22,7 @@ from rstime.fitting import Fitting, find_device, split
 from rstime.frame import Columns
 from rstime.future import extend
 from rstime.inference import mean_items, sample_items
+from rstime.last_draw import COVARIANCES
 from rstime.model_scores import ScoringModel
 from rstime.model_state import scaled_items
 from rstime.noise_rule import NoiseRule, safe_levels
@@ -193,6 +194,7 @@ class RiskDiffusion(ScoringModel):
         joint: bool = True,
         sampler: str = "multistep",
         evaluations: int = 13,
+        covariance: str = "gaussian",
         static: pd.DataFrame | None = None,
         known: pd.DataFrame | None = None,
     ) -> list[Posterior]:
@@ -210,6 +212,9 @@ class RiskDiffusion(ScoringModel):
             Joint paths; False gives each missing entry its own marginal, in parallel (entries="missing").
         sampler, evaluations
             A name of SAMPLERS, and the number of its levels; see SamplerConfig.
+        covariance
+            Of the draw that ends a path: "gaussian", or "tweedie", with the variances of the network itself. That pays
+            where all readings are noisy and the signal is not Gaussian, and takes some twice as long.
         static, known
             Tables of covariates beside a table, as in `fit`.
 
@@ -235,7 +240,7 @@ class RiskDiffusion(ScoringModel):
         if not joint:
             self._white_only("joint=False")
         series = [_ask(one, entries) for one in self._questions(data, static, known)]
-        return self._sample(series, samples, seed, sampler, evaluations, joint)
+        return self._sample(series, SamplerConfig(samples, seed, sampler, evaluations, joint, covariance))
 
     def forecast(
         self,
@@ -246,6 +251,7 @@ class RiskDiffusion(ScoringModel):
         seed: int = 0,
         sampler: str = "multistep",
         evaluations: int = 13,
+        covariance: str = "gaussian",
         static: pd.DataFrame | None = None,
         known: pd.DataFrame | None = None,
     ) -> list[Posterior]:
@@ -257,7 +263,7 @@ class RiskDiffusion(ScoringModel):
             Long table or Series, as for `impute`; what is asked in them does not matter.
         horizon
             Number of steps, or a duration such as "24h".
-        samples, seed, sampler, evaluations
+        samples, seed, sampler, evaluations, covariance
             As for `impute`.
         static, known
             Tables of covariates beside a table; known ones with the future, where the model has any: the answers are
@@ -281,7 +287,8 @@ class RiskDiffusion(ScoringModel):
         steps = horizon_steps(horizon, axis)
         series = self._questions(data, static, known)
         asked = [extend(one, steps, axis, self.config.window) for one in series]
-        whole = self._sample([one for one, _ in asked], samples, seed, sampler, evaluations, True)
+        config = SamplerConfig(samples, seed, sampler, evaluations, True, covariance)
+        whole = self._sample([one for one, _ in asked], config)
         return [_rows(posterior, first) for posterior, (_, first) in zip(whole, asked, strict=True)]
 
     def point(
@@ -301,7 +308,9 @@ class RiskDiffusion(ScoringModel):
         means = mean_items(denoiser, scaled_items(series, scaler, axis), self.config.window)
         return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
 
-    def sample(self, count: int, *, seed: int = 0, evaluations: int = 13) -> list[Posterior]:
+    def sample(
+        self, count: int, *, seed: int = 0, evaluations: int = 13, covariance: str = "gaussian"
+    ) -> list[Posterior]:
         """Generate windows of the clean signal, given no measurement: one Posterior of `count` samples.
 
         Covariates have the mean that they had in the training data; dates begin in 1970. Errors as for `impute`.
@@ -326,17 +335,15 @@ class RiskDiffusion(ScoringModel):
             known=np.tile(scaler.known_location, (length, 1)),
             known_names=scaler.known_names,
         )
-        return self._sample([empty], count, seed, "multistep", evaluations, True)
+        return self._sample([empty], SamplerConfig(count, seed, evaluations=evaluations, covariance=covariance))
 
-    def _sample(
-        self, series: Sequence[Series], samples: int, seed: int, sampler: str, evaluations: int, joint: bool
-    ) -> list[Posterior]:
-        if samples < 1:
-            raise ConfigError("samples", str(samples), "Give at least 1.")
-        if sampler not in SAMPLERS:
-            raise ConfigError("sampler", f"{sampler!r} is unknown", f"Choose one of {', '.join(SAMPLERS)}.")
+    def _sample(self, series: Sequence[Series], config: SamplerConfig) -> list[Posterior]:
+        if config.samples < 1:
+            raise ConfigError("samples", str(config.samples), "Give at least 1.")
+        for name, known in (("sampler", SAMPLERS), ("covariance", COVARIANCES)):
+            if (value := getattr(config, name)) not in known:
+                raise ConfigError(name, f"{value!r} is unknown", f"Choose one of {', '.join(known)}.")
         scaler, axis, denoiser = self._fitted()
-        config = SamplerConfig(samples, seed, sampler, evaluations, joint)
         drawn = sample_items(denoiser, scaled_items(series, scaler, axis), self.config.window, self._floor, config)
         return [self._posterior(one, x) for one, x in zip(series, drawn, strict=True)]
 

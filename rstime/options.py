@@ -21,6 +21,7 @@ SAMPLERS = (
     "predictor_corrector",
     "restart",
 )
+COVARIANCES = ("gaussian", "tweedie")
 LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 TABLE = (
     "TABLE is CSV or Parquet with one measurement a row: item_id, timestamp, variable, value, sd. sd is the standard "
@@ -207,6 +208,8 @@ def _add_answers(command: argparse.ArgumentParser, name: str) -> None:
     add("--samples", type=int, default=100, metavar="N", help="samples of each item's signal (default: 100)")
     add("--sampler", choices=SAMPLERS, default="multistep", help="of a model with a network (default: multistep)")
     add("--evaluations", type=int, default=13, metavar="N", help="levels of the sampler's path (default: 13)")
+    text = "of the draw that ends a path: the Gaussian model's, or with the network's variances (default: gaussian)"
+    add("--covariance", choices=COVARIANCES, default="gaussian", help=text)
     text = "levels, such as 0.05,0.5,0.95 (default: 0.05, 0.1, ... 0.95)"
     add("--quantiles", type=quantiles, default=LEVELS, metavar="LEVELS", help=text)
     text = "write every sample too: item, time, variable, sample, value"

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rstime.belief import Belief
 from rstime.correlation import remove_errors
 from rstime.denoiser import Denoiser, combine
 from rstime.diffusion.levels import fuse
 from rstime.diffusion.noise import keyed_normal
 from rstime.diffusion.samplers import SAMPLERS, SMALLEST_LEVEL, default_levels
+from rstime.last_draw import PROBES, leave
 from rstime.tokens import Tokens, pack
 from rstime.types import Batch
 
 STILL = 0.5  # sd: a channel whose smallest training risk is larger does not move
 HELD = math.sqrt(2)  # a measurement of risk below HELD x support is held at its risk, not fused
 HOLD = 4  # levels for which the gates of the network are held
-# Uses of noise: errors that last, the last draw, settled entries, and the steps of the path from here on.
-ERRORS, EXIT, SETTLE, PATH = -1, 0, 1, 2
+# Uses of noise: probes, errors that last, the last draw, settled entries, and the steps of the path from here on.
+PROBE, ERRORS, EXIT, SETTLE, PATH = -2, -1, 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class SamplerConfig:
         the exit. A model without a network needs no path.
     joint
         Sample all entries together; False gives each missing entry its own marginal, in parallel.
+    covariance
+        Of the draw at the exit: "gaussian", the Gaussian model's, or "tweedie", the same with the variances of the
+        denoiser itself, at PROBES + 1 evaluations there in place of one. Without a network both are the first.
     """
 
     samples: int = 100
@@ -48,6 +53,7 @@ class SamplerConfig:
     sampler: str = "multistep"
     evaluations: int = 13
     joint: bool = True
+    covariance: str = "gaussian"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +103,8 @@ def draw_joint(
 
     Missing entries move with the state x(s); measurements are fused with it, or held at (y, r) where they are not
     asked for or not supported below their risk; channels that are hardly supported at all stay out of the state. At
-    the exit level all are drawn from N(D(m, tau), Cov[x | m]) with the Gaussian model's covariance. The Gaussian model
-    alone exits at s = inf, exactly.
+    the exit level all are drawn from N(D(m, tau), Cov[x | m]), see `leave`. The Gaussian model alone exits at
+    s = inf, exactly.
 
     Parameters
     ----------
@@ -148,7 +154,9 @@ def draw_joint(
         x = SAMPLERS[config.sampler](step, x, levels, lambda k: normal(PATH + 1 + k))
     m, tau = inputs(x, stop)
     spread = denoiser.prior.condition(tokens.double(), tau.double()).noise(normal(EXIT).double())
-    x = denoiser(tokens, m.expand_as(x), tau)[0] + spread.to(x.dtype)
+    probes = PROBES if config.covariance == "tweedie" else 0
+    end = leave(denoiser, lambda source, m: source(tokens, m, tau), m.expand_as(x), tau, lambda: normal(PROBE), probes)
+    x = end.mean + (end.width * spread).to(x.dtype)
     return tokens.put(torch.where(risk == 0, y, x), x.new_zeros(len(x), *batch.risk.shape))
 
 
@@ -209,9 +217,9 @@ def draw_isolated(
     """Draw each missing entry that is asked from its marginal, all in parallel, the context computed once.
 
     Queries see the measurements, held at (y, r), and themselves: nothing leaks from where the others are. All of them
-    go down to the common exit level, and are drawn there from N(D, V). Measured entries come back as one draw from
-    N(D, V) at their own risk. Arguments, result and errors as in `draw_joint`; windows that overlap do not depend on
-    each other, so `settled` is not used.
+    go down to the common exit level, and are drawn there from N(D, W V W), see `leave`. Measured entries come back as
+    one draw from N(D, V) at their own risk. Arguments, result and errors as in `draw_joint`; windows that overlap do
+    not depend on each other, so `settled` is not used.
     """
     observed = torch.isfinite(batch.risk)
     context, queries = pack(batch, observed), pack(batch, batch.asked & ~observed)
@@ -222,19 +230,21 @@ def draw_isolated(
     prediction = factor.predict(queries, y)
     normal = keyed(queries, batch, config)
 
-    def answer(state: Tensor, s: float) -> tuple[Tensor, Tensor]:
-        level = torch.full(queries.time.shape, s, dtype=risk.dtype, device=risk.device)
-        denoised, at = denoiser.answer(queries, prediction, state, level, memory)
-        return denoised, at.variance
+    def level(s: float) -> Tensor:
+        return torch.full(queries.time.shape, s, dtype=risk.dtype, device=risk.device)
+
+    def ask(source: Denoiser, state: Tensor, s: float) -> tuple[Tensor, Belief]:
+        return source.answer(queries, prediction, state, level(s), memory)
 
     stop = exit_level(support) if denoiser.network is not None else math.inf
     x = normal(PATH)
     if stop < math.inf:
         sample = SAMPLERS[config.sampler]
         levels = default_levels(config.evaluations, stop)
-        x = sample(lambda state, s: answer(state, s)[0], x, levels, lambda k: normal(PATH + 1 + k))
-    denoised, variance = answer(x, stop)
-    x = denoised + variance.sqrt() * normal(EXIT)
+        x = sample(lambda state, s: ask(denoiser, state, s)[0], x, levels, lambda k: normal(PATH + 1 + k))
+    probes = 1 if config.covariance == "tweedie" else 0  # entries do not see each other
+    end = leave(denoiser, lambda source, m: ask(source, m, stop), x, level(stop), lambda: normal(PROBE), probes)
+    x = end.mean + end.width * end.belief.variance.sqrt() * normal(EXIT)
     own = mean + belief.variance.sqrt() * keyed(context, batch, config)(EXIT)
     grid = context.put(torch.where(risk == 0, y, own), x.new_zeros(len(x), *batch.risk.shape))
     return queries.put(x, grid)

@@ -30,7 +30,7 @@ BASE = {"errors", "types"}
 FRAMES = {"cells", "answers", "covariates", "frame"}
 WINDOWS = {"axis", "transforms", "scaling", "windows"}
 PRIOR = {"tokens", "lines", "belief", "correlation", "statespace", "gaussian"}
-TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "posterior"}
+TENSORS = PRIOR | {"diffusion", "moments", "gaussian_fit", "network", "denoiser", "last_draw", "posterior"}
 FITTING = {
     "robust",
     "examples",
@@ -108,7 +108,8 @@ ALLOWED: dict[str, set[str]] = {
     "gaussian_fit": BASE | PRIOR | {"diffusion", "moments"},
     "network": BASE | {"tokens", "lines", "belief", "gaussian"},
     "denoiser": BASE | {"tokens", "diffusion", "gaussian", "network"},
-    "posterior": BASE | {"tokens", "correlation", "diffusion", "gaussian", "denoiser"},
+    "last_draw": BASE | {"belief", "diffusion", "denoiser"},
+    "posterior": BASE | {"tokens", "belief", "correlation", "diffusion", "gaussian", "denoiser", "last_draw"},
     # fitting and asking
     "storage": {"errors"},
     "robust": BASE,
@@ -169,6 +170,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation.risk_pattern": MODEL | SHOW | {"datasets"},
     "evaluation.unknown": MODEL | SHOW | {"datasets"},
     "evaluation.noise_floor": BASE | TENSORS | {"scores", "datasets", "consistency", "robust"},
+    "evaluation.last_draws": MODEL | {"datasets", "evaluation", "evaluation.baselines", "evaluation.noise_floor"},
     "evaluation.short_starts": BASE | {"scores", "datasets", "diffusion", "report"},
     "evaluation.learned_residual": BASE | {"scores", "datasets", "diffusion", "report", "evaluation.short_starts"},
     "evaluation.lasting": MODEL | SHOW | {"datasets"},

@@ -21,6 +21,7 @@ MISTAKES: dict[str, tuple[Callable[[RiskDiffusion], Any], type[Exception], str]]
     "unknown entries": (lambda m: m.impute([GOOD], entries="some"), ConfigError, "entries: 'some'"),
     "marginals of measurements": (lambda m: m.impute([GOOD], joint=False), ConfigError, "joint"),
     "unknown sampler": (lambda m: m.impute([GOOD], sampler="magic"), ConfigError, "multistep"),
+    "unknown covariance": (lambda m: m.sample(3, covariance="exact"), ConfigError, "gaussian, tweedie"),
     "no horizon": (lambda m: m.forecast([GOOD], 0), ConfigError, "horizon: 0"),
     "negative horizon": (lambda m: m.forecast([GOOD], -3), ConfigError, "horizon: -3"),
     "half a step": (lambda m: m.forecast([GOOD], 1.5), ConfigError, "horizon: 1.5"),

@@ -15,9 +15,10 @@ def test_result_repeats_every_row_to_the_letter_and_adds_the_answer(
     fake: type[FakeModel], table: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "result.csv"
-    options = ["--samples", 40, "--seed", 3, "--sampler", "restart", "--evaluations", 9]
+    options = ["--samples", 40, "--seed", 3, "--sampler", "restart", "--evaluations", 9, "--covariance", "tweedie"]
     assert run("impute", tmp_path / "model", table, "--out", out, *options) == 0
-    assert (fake.calls["sampler"], fake.calls["evaluations"]) == ("restart", 9)
+    asked = tuple(fake.calls[name] for name in ("sampler", "evaluations", "covariance"))
+    assert asked == ("restart", 9, "tweedie")
     result = pd.read_csv(out, dtype=str, keep_default_na=False)
     before = pd.read_csv(table, dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(result[before.columns], before)

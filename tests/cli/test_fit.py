@@ -89,11 +89,12 @@ def test_fit_replaces_a_model_but_nothing_else(
     assert (model / "config.json").read_text() == "{}"
 
 
-def test_samplers_of_the_command_line_are_those_of_the_model() -> None:
+def test_samplers_and_covariances_of_the_command_line_are_those_of_the_model() -> None:
+    from rstime import last_draw, options
     from rstime.diffusion.samplers import SAMPLERS
-    from rstime.options import SAMPLERS as NAMES
 
-    assert list(SAMPLERS) == list(NAMES)
+    assert list(SAMPLERS) == list(options.SAMPLERS)
+    assert options.COVARIANCES == last_draw.COVARIANCES
 
 
 def test_demo_hands_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def test_second_order_tweedie_at_the_exit_removes_most_of_what_the_gaussian_cova
     best = np.stack([law.posterior(*pair).draw(rng, 400) for pair in pairs], 1)
     denoise = partial(exact, law)
     gaussian, tweedie = (distance(sample(denoise, prior, y, r, 0.5, 0), best).mean() for prior in (K, None))
+    own = distance(sample(denoise, K, y, r, 0.5, 0, own=True), best).mean()
     assert gaussian > 4 * tweedie > 0
+    assert own == pytest.approx(tweedie, rel=0.1)
     assert gaussian / half_difference(best).mean() == pytest.approx(0.23, abs=0.03)
 
 
