@@ -239,9 +239,10 @@ def _series(
     static, known = (path and read(path, text=(columns.item_id,)) for path in (options.static, options.known))
     table, read_as = _table(options, columns, rule)
     series = from_long(table, read_as, static=static, known=known, grid=grid, fitting=fitting)
-    entries = sum(int(one.observed.sum()) for one in series)
+    entries, rows = sum(int(one.observed.sum()) for one in series), int(table[columns.value].notna().sum())
     names = sorted({name for one in series for name in one.variables})
-    _say(options, f"{options.table}: {len(series)} items, {entries} measurements of {', '.join(names)}")
+    fused = f", fused from {rows} readings" if entries < rows else ""
+    _say(options, f"{options.table}: {len(series)} items, {entries} measurements of {', '.join(names)}{fused}")
     return columns, series
 
 

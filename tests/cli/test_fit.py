@@ -104,3 +104,13 @@ def test_demo_hands_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setitem(sys.modules, "rstime.demo", module)
     assert run("demo", "--data", "physionet2012", "--root", tmp_path, "--out", tmp_path / "out", "--seed", 4) == 0
     assert calls == [("physionet2012", tmp_path, tmp_path / "out", 4, 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("grid", "told"), [("1h", "5 measurements of NA, hr\n"), ("2h", "4 measurements of NA, hr, fused from 5 readings\n")]
+)
+def test_what_became_of_the_readings_is_told(
+    grid: str, told: str, fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", table, "--out", tmp_path / "model", "--grid", grid) == 0
+    assert f"{table}: 2 items, {told}" in capsys.readouterr().err
