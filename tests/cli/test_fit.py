@@ -107,7 +107,8 @@ def test_demo_hands_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("grid", "told"), [("1h", "5 measurements of NA, hr\n"), ("2h", "4 measurements of NA, hr, fused from 5 readings\n")]
+    ("grid", "told"),
+    [("1h", "5 measurements of NA, hr\n"), ("2h", "4 measurements of NA, hr, fused from 5 readings\n")],
 )
 def test_what_became_of_the_readings_is_told(
     grid: str, told: str, fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
