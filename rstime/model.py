@@ -305,7 +305,7 @@ class RiskDiffusion(ScoringModel):
         """
         scaler, axis, denoiser = self._fitted()
         series = self._questions(data, static, known)
-        means = mean_items(denoiser, scaled_items(series, scaler, axis), self.config.window)
+        means = mean_items(denoiser, scaled_items(series, scaler, axis, wary=True), self.config.window)
         return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
 
     def sample(
@@ -344,7 +344,8 @@ class RiskDiffusion(ScoringModel):
             if (value := getattr(config, name)) not in known:
                 raise ConfigError(name, f"{value!r} is unknown", f"Choose one of {', '.join(known)}.")
         scaler, axis, denoiser = self._fitted()
-        drawn = sample_items(denoiser, scaled_items(series, scaler, axis), self.config.window, self._floor, config)
+        items = scaled_items(series, scaler, axis, wary=True)
+        drawn = sample_items(denoiser, items, self.config.window, self._floor, config)
         return [self._posterior(one, x) for one, x in zip(series, drawn, strict=True)]
 
     def _posterior(self, series: Series, samples: Any) -> Posterior:

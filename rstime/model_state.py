@@ -8,12 +8,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from rstime.axis import Axis
 from rstime.build import build_denoiser, restore
+from rstime.cells import told
 from rstime.config import ModelConfig
 from rstime.denoiser import Denoiser
 from rstime.errors import ConfigError, DataError, NotFittedError, RstimeWarning
@@ -255,7 +257,24 @@ class ModelState:
         if empty and not isinstance(data, pd.DataFrame):
             problem = f"items without observation: {', '.join(empty[:5])}; their answer is the prior"
             warnings.warn(problem, RstimeWarning, stacklevel=3)
+        self._warn_astray(series)
         return series
+
+    def _warn_astray(self, series: Sequence[Series]) -> None:
+        """Warn of readings far from all that training saw: one such slip moves all answers about its item."""
+        scaler = self._fitted()[0]
+        found = [(one, *place) for one in series for place in np.argwhere(scaler.astray(one))]
+        if not found:
+            return
+        one, row, column = found[0]
+        name = one.variables[column]
+        low, high = scaler.seen(name)
+        first = f"{one.value[row, column]:g} of {name!r} of item {one.item_id!r}"
+        first += f" at {told(one.time[[row]], one.timezone)}"
+        more = f" (as are {len(found) - 1} more)" if len(found) > 1 else ""
+        problem = f"value: {first} is far from all that training saw, {low:g} to {high:g}{more}"
+        remedy = "A lone one is hardly believed, several are: leave out what is wrong, such as another unit."
+        warnings.warn(f"{problem}. {remedy}", RstimeWarning, stacklevel=4)
 
 
 def _listed(data: Sequence[Series]) -> list[Series]:
@@ -272,6 +291,7 @@ def _listed(data: Sequence[Series]) -> list[Series]:
     return series
 
 
-def scaled_items(series: Sequence[Series], scaler: Scaler, axis: Axis) -> list[Item]:
-    """Return series in the coordinate of the model, ready to be cut into windows."""
-    return [prepare(scaler.scale_series(one), axis) for one in series]
+def scaled_items(series: Sequence[Series], scaler: Scaler, axis: Axis, wary: bool = False) -> list[Item]:
+    """Return series in the coordinate of the model, ready to be cut into windows; if `wary`, as `Scaler.wary` says."""
+    scaled = (scaler.scale_series(one) for one in series)
+    return [prepare(scaler.wary(one) if wary else one, axis) for one in scaled]

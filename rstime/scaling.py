@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from rstime.errors import ConfigError, DataError, ModelFileError
 from rstime.transforms import LARGEST_RELATIVE_RISK, Transform
-from rstime.types import Floats, Series
+from rstime.types import Bools, Floats, Series
 
 SMALLEST_SHARE = 0.05
 """The clean variance is taken as at least this share of the variance of the values, and as its standard error."""
 
 REACH = 3.0
-"""Scales beyond the training readings within which samples of a transformed variable stay."""
+"""Scales beyond the training readings within which samples of a transformed variable stay, and beyond which readings
+are astray."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +142,39 @@ class Scaler:
         value, _ = _aligned(series, self.variables, self.transform)
         low, high = np.fmin.reduce(np.vstack([self.low, value])), np.fmax.reduce(np.vstack([self.high, value]))
         return replace(self, low=low, high=high)
+
+    def astray(self, series: Series) -> Bools:
+        """Return which readings lie more than REACH scales beyond all training readings, and REACH risks: (T, C).
+
+        A slip of the decimal point, or another unit. C are the variables of the item; of one that training saw with no
+        or a single value nothing is far.
+        """
+        value, risk = _aligned(series, self.variables, self.transform)
+        places = [self.variables.index(name) for name in series.variables]
+        room = REACH * (self.scale + np.where(np.isfinite(risk), risk, 0.0))
+        far = np.isfinite(risk) & ((value < self.low - room) | (value > self.high + room)) & (self.high > self.low)
+        return np.asarray(far[:, places])
+
+    def wary(self, scaled: Series) -> Series:
+        """Return an item in the coordinate of the model with less trust in lone readings that are astray.
+
+        The distance by which a reading lies beyond all of training and all others of its variable in the item, less
+        REACH scales and risks, counts as a further error: r^2 + distance^2. What two readings say is believed.
+        """
+        far, risk = np.zeros(scaled.risk.shape), np.where(scaled.observed, scaled.risk, 0.0)
+        for sign, end in ((1.0, self.high), (-1.0, self.low)):
+            y = np.where(scaled.observed, sign * scaled.value, -np.inf)
+            second, first = np.sort(np.vstack([y, np.full_like(y[:1], -np.inf)]), axis=0)[-2:]
+            others = np.maximum(np.where(y == first, second, first), sign * (end - self.location) / self.scale)
+            far = np.maximum(far, y - others - REACH * (1 + risk))
+        return replace(scaled, risk=np.hypot(scaled.risk, np.where(self.high > self.low, far, 0.0)))
+
+    def seen(self, variable: str) -> tuple[float, float]:
+        """Return the smallest and the largest training reading of a variable, in its units."""
+        place = self.variables.index(variable)
+        transform = Transform.parse(self.transform[place])
+        low, high = (float(transform.invert(np.array(end[place]))) for end in (self.low, self.high))
+        return low, high
 
     def unscale_samples(self, samples: NDArray[Any], variables: Sequence[str] | None = None) -> Floats:
         """Take samples (..., C) of the model back to the units of the variables; `variables` picks and orders them.
