@@ -145,7 +145,8 @@ class Windows:
         owner = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
         self.table = np.column_stack([owner, np.concatenate(rows)]) if rows else np.empty((0, 3), dtype=np.int64)
         if not len(self.table):
-            raise DataError("value", "no observation in any window", "Give items with at least one value.")
+            remedy = f"Give items with a value whose sd is below {LARGEST_RISK:g} times what the variable varies by."
+            raise DataError("value", "no observation in any window", remedy)
 
     def __len__(self) -> int:
         return len(self.table)
