@@ -300,7 +300,7 @@ class RiskDiffusion(ScoringModel):
     ) -> list[Posterior]:
         """Return the posterior mean of the asked entries, as a Posterior of one sample, from one pass a window.
 
-        The mean is taken in the coordinate of the model: a transformed variable gets its mean in logs or logits, mapped
+        The mean is taken in the coordinate of the model: a transformed variable gets its mean in logs, logits or asinhs, mapped
         back. Arguments and errors as for `impute`.
         """
         scaler, axis, denoiser = self._fitted()
