@@ -261,19 +261,19 @@ class ModelState:
         return series
 
     def _warn_astray(self, series: Sequence[Series]) -> None:
-        """Warn of readings far from all that training saw: one such slip moves all answers about its item."""
+        """Warn of readings far from all that training saw, in which answers have less trust."""
         scaler = self._fitted()[0]
-        found = [(one, *place) for one in series for place in np.argwhere(scaler.astray(one))]
+        found = [(one, *place) for one in series for place in np.argwhere(scaler.astray(scaler.scale_series(one)))]
         if not found:
             return
-        one, row, column = found[0]
-        name = one.variables[column]
+        one, row, place = found[0]
+        name = scaler.variables[place]
         low, high = scaler.seen(name)
-        first = f"{one.value[row, column]:g} of {name!r} of item {one.item_id!r}"
+        first = f"{one.value[row, one.variables.index(name)]:g} of {name!r} of item {one.item_id!r}"
         first += f" at {told(one.time[[row]], one.timezone)}"
         more = f" (as are {len(found) - 1} more)" if len(found) > 1 else ""
         problem = f"value: {first} is far from all that training saw, {low:g} to {high:g}{more}"
-        remedy = "A lone one is hardly believed, several are: leave out what is wrong, such as another unit."
+        remedy = "It is hardly believed: leave out what is wrong, mend its unit, or fit a model to more data."
         warnings.warn(f"{problem}. {remedy}", RstimeWarning, stacklevel=4)
 
 

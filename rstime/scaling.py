@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rstime.errors import ConfigError, DataError, ModelFileError
 from rstime.transforms import LARGEST_RELATIVE_RISK, Transform
-from rstime.types import Bools, Floats, Series
+from rstime.types import Floats, Series
 
 SMALLEST_SHARE = 0.05
 """The clean variance is taken as at least this share of the variance of the values, and as its standard error."""
@@ -143,31 +143,19 @@ class Scaler:
         low, high = np.fmin.reduce(np.vstack([self.low, value])), np.fmax.reduce(np.vstack([self.high, value]))
         return replace(self, low=low, high=high)
 
-    def astray(self, series: Series) -> Bools:
-        """Return which readings lie more than REACH scales beyond all training readings, and REACH risks: (T, C).
+    def astray(self, scaled: Series) -> Floats:
+        """Return how far readings of an item in the coordinate of the model lie beyond all of training: (T, C).
 
-        A slip of the decimal point, or another unit. C are the variables of the item; of one that training saw with no
-        or a single value nothing is far.
+        Less REACH scales and as many risks, 0 for all that are nearer. A slip of the decimal point, or another unit. Where
+        training saw no or a single value of a variable nothing is far.
         """
-        value, risk = _aligned(series, self.variables, self.transform)
-        places = [self.variables.index(name) for name in series.variables]
-        room = REACH * (self.scale + np.where(np.isfinite(risk), risk, 0.0))
-        far = np.isfinite(risk) & ((value < self.low - room) | (value > self.high + room)) & (self.high > self.low)
-        return np.asarray(far[:, places])
+        low, high = ((end - self.location) / self.scale for end in (self.low, self.high))
+        beyond = np.maximum(scaled.value - high, low - scaled.value) - REACH * (1 + scaled.risk)
+        return np.where(scaled.observed & (high > low), np.maximum(beyond, 0.0), 0.0)
 
     def wary(self, scaled: Series) -> Series:
-        """Return an item in the coordinate of the model with less trust in lone readings that are astray.
-
-        The distance by which a reading lies beyond all of training and all others of its variable in the item, less
-        REACH scales and risks, counts as a further error: r^2 + distance^2. What two readings say is believed.
-        """
-        far, risk = np.zeros(scaled.risk.shape), np.where(scaled.observed, scaled.risk, 0.0)
-        for sign, end in ((1.0, self.high), (-1.0, self.low)):
-            y = np.where(scaled.observed, sign * scaled.value, -np.inf)
-            second, first = np.sort(np.vstack([y, np.full_like(y[:1], -np.inf)]), axis=0)[-2:]
-            others = np.maximum(np.where(y == first, second, first), sign * (end - self.location) / self.scale)
-            far = np.maximum(far, y - others - REACH * (1 + risk))
-        return replace(scaled, risk=np.hypot(scaled.risk, np.where(self.high > self.low, far, 0.0)))
+        """Return the item with less trust in readings astray: their distance is a further error, r^2 + distance^2."""
+        return replace(scaled, risk=np.hypot(scaled.risk, self.astray(scaled)))
 
     def seen(self, variable: str) -> tuple[float, float]:
         """Return the smallest and the largest training reading of a variable, in its units."""

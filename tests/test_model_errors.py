@@ -114,17 +114,17 @@ def test_a_slip_of_the_decimal_point_is_told(model: RiskDiffusion) -> None:
     slips = [replace(GOOD, value=np.where(np.arange(4)[:, None] >= k, 735.0, GOOD.value)) for k in (3, 2)]
     slips = [replace(one, risk=np.full((4, 2), [np.inf, 0.0])) for one in slips]
     first = r"value: 735 of 'x1' of item 'a' at 3.0 is far from all that training saw, -[.0-9]+ to -?[.0-9]+"
-    with pytest.warns(RstimeWarning, match=first + r"\. A lone one is hardly believed"):
+    with pytest.warns(RstimeWarning, match=first + r"\. It is hardly believed"):
         model.impute(slips[:1], samples=2)
-    with pytest.warns(RstimeWarning, match=first + r" \(as are 2 more\)\. A lone one is hardly believed"):
+    with pytest.warns(RstimeWarning, match=first + r" \(as are 2 more\)\. It is hardly believed"):
         model.impute(slips, samples=2)
 
 
 def test_a_slip_hardly_moves_other_answers(model: RiskDiffusion) -> None:
     """The mean of the same item without the slip, but for the slip: believed, it moves answers by tens of sd."""
-    slip = replace(GOOD, value=np.where(np.arange(4)[:, None] >= 3, 735.0, GOOD.value))
-    risk = np.array([[0.0, 0.0], [np.inf, np.inf], [0.0, 0.0], [np.inf, 0.0]])
-    without = np.where(np.arange(4)[:, None] >= 3, np.inf, risk)
+    slip = replace(GOOD, value=np.where(np.arange(4)[:, None] >= 2, 735.0, GOOD.value))
+    risk = np.array([[0.0, 0.0], [np.inf, np.inf], [np.inf, 0.0], [np.inf, 0.0]])
+    without = np.where(np.arange(4)[:, None] >= 2, np.inf, risk)
     with pytest.warns(RstimeWarning, match="735 of 'x1'"):
         told = model.point([replace(slip, risk=risk)])[0].samples[0, 1]
     quiet = model.point([replace(GOOD, risk=without)])[0].samples[0, 1]
