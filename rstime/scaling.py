@@ -146,8 +146,8 @@ class Scaler:
     def astray(self, scaled: Series) -> Floats:
         """Return how far readings of an item in the coordinate of the model lie beyond all of training: (T, C).
 
-        Less REACH scales and as many risks, 0 for all that are nearer. A slip of the decimal point, or another unit. Where
-        training saw no or a single value of a variable nothing is far.
+        Less REACH scales and as many risks, 0 for all that are nearer: a slip of the decimal point, or another unit.
+        Where training saw no or a single value of a variable nothing is far.
         """
         low, high = ((end - self.location) / self.scale for end in (self.low, self.high))
         beyond = np.maximum(scaled.value - high, low - scaled.value) - REACH * (1 + scaled.risk)
