@@ -1,6 +1,6 @@
 """How well faulty readings are told from good ones: a table of areas under the ROC curve.
 
-    python -m rstime.evaluation.faults [--seeds 0 1 2] [--steps 500] [--windows 400] [--out FILE]
+    python -m rstime.evaluation.faults [--seeds 0 1 2] [--steps 2000] [--windows 1600] [--out FILE]
 
 Windows of two variables that switch between regimes are read with known noise, and in test windows one stretch of
 readings is faulty in one of four ways. Every reading is ranked by its surprise given the others, and by its p, the tail
@@ -175,8 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and write it to a file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=500, help="of training (default: 500)")
-    parser.add_argument("--windows", type=int, default=400, help="to learn from (default: 400)")
+    parser.add_argument("--steps", type=int, default=2000, help="of training (default: 2000)")
+    parser.add_argument("--windows", type=int, default=1600, help="to learn from (default: 1600)")
     parser.add_argument("--out", type=Path, help=".csv to write")
     options = parser.parse_args(arguments)
     table = pd.concat([compare(seed, options.windows, options.steps) for seed in options.seeds], ignore_index=True)
