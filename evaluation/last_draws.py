@@ -3,9 +3,9 @@
     python -m rstime.evaluation.last_draws NAME [--seed 0] [--steps 1000] [--draws 0 1 2] [--model DIR]
 
 Simulated windows of 48 steps, 30 % missing, the others of risk .3 to 1 sd, so that paths end at .45 sd; half of those
-that are scored lack their last 12 steps. Figures are the excess of CRPS over that of the exact posterior at noisy and at
-missing points, and of the energy score of windows, in per cent; the share of the exact posterior that 90 % bands hold;
-and CPU-seconds of the answers.
+that are scored lack their last 12 steps. Figures are the excess of CRPS over that of the exact posterior at noisy and
+at missing points, and of the energy score of windows, in per cent; the share of the exact posterior that 90 % bands
+hold; and CPU-seconds of the answers.
 """
 
 from __future__ import annotations
