@@ -300,8 +300,8 @@ class RiskDiffusion(ScoringModel):
     ) -> list[Posterior]:
         """Return the posterior mean of the asked entries, as a Posterior of one sample, from one pass a window.
 
-        The mean is taken in the coordinate of the model: a transformed variable gets its mean in logs, logits or asinhs, mapped
-        back. Arguments and errors as for `impute`.
+        The mean is taken in the coordinate of the model: a transformed variable gets its mean in logs, logits or
+        asinhs, mapped back. Arguments and errors as for `impute`.
         """
         scaler, axis, denoiser = self._fitted()
         series = self._questions(data, static, known)
