@@ -351,7 +351,7 @@ class RiskDiffusion(ScoringModel):
     def _posterior(self, series: Series, samples: Any) -> Posterior:
         scaler = self._fitted()[0]
         columns = [scaler.variables.index(name) for name in series.variables]
-        values = scaler.reaching(series).unscale_samples(samples)[..., columns]
+        values = scaler.unscale_samples(samples)[..., columns]
         exact = series.observed & (series.risk == 0) & np.asarray(series.asked)
         values[:, exact] = series.value[exact]
         values[:, ~np.asarray(series.asked)] = np.nan

@@ -137,12 +137,6 @@ class Scaler:
             known_names=self.known_names,
         )
 
-    def reaching(self, series: Series) -> Scaler:
-        """Return the scaler with the ends of samples no nearer than the item's own readings allow."""
-        value, _ = _aligned(series, self.variables, self.transform)
-        low, high = np.fmin.reduce(np.vstack([self.low, value])), np.fmax.reduce(np.vstack([self.high, value]))
-        return replace(self, low=low, high=high)
-
     def astray(self, scaled: Series) -> Floats:
         """Return how far readings of an item in the coordinate of the model lie beyond all of training: (T, C).
 

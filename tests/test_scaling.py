@@ -102,22 +102,6 @@ def test_samples_of_transformed_variables_end_three_scales_beyond_the_readings(t
             Scaler.from_dict({**scaler.to_dict(), **damage})
 
 
-def test_readings_of_an_item_beyond_the_ends_move_them() -> None:
-    value = np.exp(np.random.default_rng(0).standard_normal((500, 2)))
-    scaler = Scaler.fit([series(value)], {"x": "log", "y": "log"})
-    one = series([[1e6, np.nan], [1.0, 1e-6]], [[10.0, np.inf], [0.0, 0.0]])
-    scaled = np.nan_to_num(scaler.scale_series(one).value)
-    drawn = scaler.reaching(one).unscale_samples(scaled)
-    np.testing.assert_allclose(np.diag(drawn), [1e6, 1e-6])
-    np.testing.assert_allclose(
-        scaler.reaching(one).unscale_samples(np.array([[400.0, 400.0], [-400.0, -400.0]])),
-        [
-            [1e6 * np.exp(3 * scaler.scale[0]), value[:, 1].max() * np.exp(3 * scaler.scale[1])],
-            [value[:, 0].min() * np.exp(-3 * scaler.scale[0]), 1e-6 * np.exp(-3 * scaler.scale[1])],
-        ],
-    )
-
-
 def empty() -> tuple[Any, ...]:
     none = np.empty(0)
     return ((), none, none, (), none, none)
