@@ -25,6 +25,7 @@ from rstime.types import Batch, Floats
 CANDIDATES = 64  # periods tried
 ROUNDS = 3
 SMALLEST_SHARE = 3e-4  # of the variance within windows
+LEAST_SEEN = 0.02  # of the noise: a signal that is smaller than that is not told from none
 FEW = 200  # measurements at which moments and the usual shares weigh the same
 
 
@@ -67,7 +68,9 @@ def variogram(batches: Sequence[Batch], lags: int, correlation: Correlation | No
     alike = torch.zeros(lags, y.shape[-1]) if correlation is None else correlation.by_lag(torch.arange(lags)).float()
     for _ in range(ROUNDS):
         gamma, count, raw = _pairs(y, r, m, 2 * gamma.maximum(1e-6 * variance), alike)
-    within = ((count * gamma).sum(0) / count.sum(0).clamp_min(1e-9)).clamp(1e-6 * variance, 2 * variance)
+    within, noise = ((count * x).sum(0) / count.sum(0).clamp_min(1e-9) for x in (gamma, raw - gamma))
+    within = torch.where(count.sum(0) > 0, within.maximum(LEAST_SEEN * noise), variance)
+    within = within.clamp(1e-6 * variance, 2 * variance)
     total = count.sum(1).clamp_min(1e-9)
     mixed, noisy = ((count * x / within).sum(1) / total for x in (gamma, raw))
     weight = (total / total.max()).sqrt() / noisy.clamp_min(1e-6)

@@ -11,6 +11,7 @@ import torch
 
 from rstime.gaussian import GaussianModel
 from rstime.moments import peaks, start_from_moments, variogram
+from rstime.tokens import pack
 from rstime.types import Batch
 
 T, C = 48, 2
@@ -138,3 +139,15 @@ def test_a_variable_that_hardly_moves_within_windows_leaves_the_variance_of_othe
     start_from_moments(model, batches, float(T), 0.0, 10**6)
     variance = model.requires_grad_(False).variance()
     np.testing.assert_allclose(variance[:2].numpy(), [1.0, 1.0], rtol=0.2)  # 1e3 with the mean of the ratios
+
+
+@pytest.mark.parametrize("risk", [0.3, 3.0, 10.0])
+@pytest.mark.parametrize("count", [30, 200, 2000])
+def test_noise_that_is_claimed_too_large_does_not_inflate_the_start(risk: float, count: int) -> None:
+    """Where no lag shows a signal the start is of at most unit variance: of few measurements 1, of many the least."""
+    y = torch.randn(20, 24, 2, generator=torch.Generator().manual_seed(0))
+    time, key = torch.arange(24).float().expand(20, -1), torch.zeros(20, 24, dtype=torch.long)
+    batch = Batch(y, torch.full_like(y, risk), time, torch.zeros(20, 24, 0), torch.ones(20, 24, 2) > 0, key)
+    model = GaussianModel(2, 0, 24.0)
+    start_from_moments(model, [batch], 24.0, 0.0, count)
+    assert float(model.covariance(pack(batch, batch.asked))[0].diagonal().mean().detach()) < 1.2
