@@ -1,7 +1,8 @@
 """Bands made to hold what they say: the spread of samples about their median, times a factor from held-out readings.
 
-This is for models whose bands are too narrow or too wide by about the same factor everywhere. Paths stay paths, medians
-stay where they are, and exact readings stay themselves.
+This is for models whose bands are too narrow or too wide by about the same factor everywhere. What a reading itself
+says, with its known risk, takes none of it. Paths stay paths, medians stay where they are, and exact readings stay
+themselves.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ HALVINGS = 12
 
 @dataclass(frozen=True, eq=False)
 class SpreadFactor:
-    """One factor a variable on the spread of samples about their median: median + factor (sample - median).
+    """One factor a variable on the spread of samples about their median, where there is no reading.
 
     Attributes
     ----------
@@ -107,6 +108,10 @@ class SpreadFactor:
     def __call__(self, posterior: Posterior) -> Posterior:
         """Return the answer with its spread adjusted.
 
+        Where there is a reading of risk r, only what the others say of it takes the factor f: sd s becomes the root of
+        1 / ((1 / s^2 - 1 / r^2) / f^2 + 1 / r^2), since 1 / s^2 - 1 / r^2 is the precision of the others (theory 2).
+        Without one that is f s; where the reading alone decides, s = r, it stays.
+
         Raises
         ------
         DataError
@@ -116,8 +121,11 @@ class SpreadFactor:
             problem = f"{posterior.series.variables} beside {self.variables}"
             raise DataError("variables", problem, "Adjust answers of the model that the factors were learned for.")
         samples = np.asarray(posterior.samples, dtype=np.float64)
-        median = np.median(samples, axis=0)  # NaN where nothing was asked
-        return replace(posterior, samples=median + self.factor * (samples - median))
+        median = np.median(samples, axis=0)  # NaN where nothing was asked, as are all that follow
+        risk = posterior.series.risk
+        own = np.divide(samples.std(axis=0), risk, out=np.ones(risk.shape), where=risk > 0).clip(0, 1) ** 2
+        factor = ((1 - own) / self.factor**2 + own) ** -0.5
+        return replace(posterior, samples=median + factor * (samples - median))
 
 
 def _factor(spread: Floats, error: Floats, risk: Floats, level: float) -> float:
