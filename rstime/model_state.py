@@ -273,7 +273,7 @@ class ModelState:
         first += f" at {told(one.time[[row]], one.timezone)}"
         more = f" (as are {len(found) - 1} more)" if len(found) > 1 else ""
         problem = f"value: {first} is far from all that training saw, {low:g} to {high:g}{more}"
-        remedy = "It is hardly believed: leave out what is wrong, mend its unit, or fit a model to more data."
+        remedy = "It is hardly believed: mend or leave out what is wrong, or fit a model to more data."
         warnings.warn(f"{problem}. {remedy}", RstimeWarning, stacklevel=4)
 
 

@@ -24,6 +24,9 @@ REACH = 3.0
 """Scales beyond the training readings within which samples of a transformed variable stay, and beyond which readings
 are astray."""
 
+NEAR = 5
+"""Readings around one, itself included, that tell whether it is astray."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
@@ -138,14 +141,24 @@ class Scaler:
         )
 
     def astray(self, scaled: Series) -> Floats:
-        """Return how far readings of an item in the coordinate of the model lie beyond all of training: (T, C).
+        """Return how far readings of an item in the coordinate of the model lie from all that is known: (T, C).
 
-        Less REACH scales and as many risks, 0 for all that are nearer: a slip of the decimal point, or another unit.
-        Where training saw no or a single value of a variable nothing is far.
+        That is from all of training, and from the median of the NEAR readings around each, if there are three: what
+        most of them say is believed. Less REACH scales and as many risks, 0 for all that are nearer. Where training saw
+        no or a single value of a variable nothing is far.
         """
         low, high = ((end - self.location) / self.scale for end in (self.low, self.high))
-        beyond = np.maximum(scaled.value - high, low - scaled.value) - REACH * (1 + scaled.risk)
-        return np.where(scaled.observed & (high > low), np.maximum(beyond, 0.0), 0.0)
+        room = REACH * (1 + scaled.risk)
+        beyond = np.maximum(scaled.value - high, low - scaled.value) - room
+        beyond = np.where(scaled.observed & (high > low), np.maximum(beyond, 0.0), 0.0)
+        for column in np.flatnonzero(beyond.any(0)):
+            rows = scaled.observed[:, column]
+            value = scaled.value[rows, column]
+            if len(value) > NEAR // 2:
+                near = np.lib.stride_tricks.sliding_window_view(np.pad(value, NEAR // 2, constant_values=np.nan), NEAR)
+                off = np.abs(value - np.nanmedian(near, axis=1)) - room[rows, column]
+                beyond[rows, column] = np.minimum(beyond[rows, column], np.maximum(off, 0.0))
+        return beyond
 
     def wary(self, scaled: Series) -> Series:
         """Return the item with less trust in readings astray: their distance is a further error, r^2 + distance^2."""

@@ -277,8 +277,12 @@ def test_a_damaged_scaler_is_refused(change: dict[str, Any]) -> None:
     ("values", "risks", "astray"),
     [
         ([0.0, 10.0, 1.0], [0.0, 0.0, 0.5], [0.0, 1.0, 0.0]),  # 10 is 4 beyond 6: 1 beyond the three scales
-        ([10.0, 10.5, -10.0], [0.0, 0.0, 0.0], [1.0, 1.5, 1.0]),
-        ([8.9, -11.9, 12.5], [0.0, 1.0, 1.0], [0.0, 0.0, 0.5]),  # three risks more
+        ([10.0, 10.5, -10.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]),  # most say 10
+        ([10.0, 99.0], [0.0, 0.0], [1.0, 90.0]),  # two are too few to tell
+        ([8.9, -11.9, 12.5], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]),  # within 6 of 8.9
+        ([0.0, -12.5, 0.5], [0.0, 1.0, 0.0], [0.0, 0.5, 0.0]),  # three risks more
+        ([0.0, 0.0, 99.0, 99.0, 0.0, 0.0], [0.0] * 6, [0.0, 0.0, 90.0, 90.0, 0.0, 0.0]),  # a slip made twice
+        ([50.0 + 2.5 * k for k in range(7)], [0.0] * 7, [0.0] * 7),  # a series that has wandered off
         ([99.0, 99.0, 0.0], [np.inf, 40.0, 0.0], [0.0, 0.0, 0.0]),
     ],
 )
@@ -288,10 +292,11 @@ def test_readings_far_beyond_training_are_believed_less(
     """Training between -6 and 6, of scale 1; the variable is the second of the item's and the first of training's."""
     scaler = Scaler.fit([series([[1.0, 0.0], [-1.0, 1.0]] * 100_000 + [[6.0, 0.0], [-6.0, 0.0]])])
     assert scaler.scale[0] == pytest.approx(1.0, abs=1e-3)
-    one = series(np.transpose([[0.5] * 3, values]), np.transpose([[0.0] * 3, risks]), ("y", "x"))
+    other = [0.0] * len(values)
+    one = series(np.transpose([other, values]), np.transpose([other, risks]), ("y", "x"))
     scaled = scaler.scale_series(one)
-    np.testing.assert_allclose(scaler.astray(scaled), np.transpose([astray, [0.0] * 3]), atol=0.01)
-    np.testing.assert_allclose(scaler.wary(scaled).risk[:, 0], np.hypot(risks, astray), atol=0.01)
+    np.testing.assert_allclose(scaler.astray(scaled), np.transpose([astray, other]), atol=0.02)
+    np.testing.assert_allclose(scaler.wary(scaled).risk[:, 0], np.hypot(risks, astray), atol=0.02)
     assert scaler.seen("x") == pytest.approx((-6.0, 6.0))
 
 
