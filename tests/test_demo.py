@@ -131,7 +131,7 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
 def test_the_gaussian_model_beats_linear_interpolation_on_the_ward(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "SAMPLES", 50)
     study = demo.ward_study(seed=1, n_train=40, n_test=8)
-    model = RiskDiffusion("gaussian").fit(study.train, steps=30, seed=0, progress=False)
+    model = RiskDiffusion("gaussian").fit(study.train, steps=60, seed=0, progress=False)
     answers = {"linear": demo.answer_linear(study, seed=0), "Gaussian": demo.answer_model(study, model, seed=0)}
     pooled, _, _ = judge(study, answers)
     table = pooled.pivot_table(index="entries", columns="method", values="CRPS")
