@@ -1,8 +1,7 @@
 """Bands made to hold what they say: the spread of samples about their median, times a factor from held-out readings.
 
-This is for models whose bands are too narrow or too wide by about the same factor everywhere. What a reading itself
-says, with its known risk, takes none of it. Paths stay paths, medians stay where they are, and exact readings stay
-themselves.
+This is for models whose bands are too narrow or too wide by about the same factor everywhere. No band gets narrower
+than a reading's own risk allows. Paths stay paths, medians stay where they are, and exact readings stay themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ HALVINGS = 12
 
 @dataclass(frozen=True, eq=False)
 class SpreadFactor:
-    """One factor a variable on the spread of samples about their median, where there is no reading.
+    """One factor a variable on the spread of samples about their median.
 
     Attributes
     ----------
@@ -108,9 +107,9 @@ class SpreadFactor:
     def __call__(self, posterior: Posterior) -> Posterior:
         """Return the answer with its spread adjusted.
 
-        Where there is a reading of risk r, only what the others say of it takes the factor f: sd s becomes the root of
+        A factor above 1 widens all: it does not tell a model that claims too much from risks that do. One below 1 holds
+        for what the others say of an entry, not for a reading's own risk r: sd s becomes the root of
         1 / ((1 / s^2 - 1 / r^2) / f^2 + 1 / r^2), since 1 / s^2 - 1 / r^2 is the precision of the others (theory 2).
-        Without one that is f s; where the reading alone decides, s = r, it stays.
 
         Raises
         ------
@@ -124,7 +123,7 @@ class SpreadFactor:
         median = np.median(samples, axis=0)  # NaN where nothing was asked, as are all that follow
         risk = posterior.series.risk
         own = np.divide(samples.std(axis=0), risk, out=np.ones(risk.shape), where=risk > 0).clip(0, 1) ** 2
-        factor = ((1 - own) / self.factor**2 + own) ** -0.5
+        factor = np.maximum(self.factor, ((1 - own) / self.factor**2 + own) ** -0.5)
         return replace(posterior, samples=median + factor * (samples - median))
 
 

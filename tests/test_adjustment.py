@@ -84,8 +84,8 @@ def test_medians_exact_readings_and_what_was_not_asked_stay_and_paths_are_stretc
     np.testing.assert_allclose(wide.samples[:, 2] - one.median[2], [2, 3] * (samples[:, 2] - one.median[2]))
 
 
-def test_at_a_reading_only_what_the_others_say_of_it_takes_the_factor():
-    """A prior of sd 1 that claims f times less: with a reading of risk r the right posterior, 1 / sqrt(1 + 1 / r^2)."""
+def test_bands_at_a_reading_get_wider_as_all_and_narrower_by_what_the_others_say_alone():
+    """A prior of sd 1 that claims 1 / f: with a reading of risk r and f < 1 the right posterior, (1 + 1 / r^2)^-1/2."""
     factor, risks = np.array([2.0, 0.8]), np.array([[0.3], [1.0], [5.0], [np.inf], [0.05]])
     claimed = (factor**2 + 1 / risks**2) ** -0.5
     claimed[4] = 0.2  # more than the reading alone would leave: nothing to say of the others
@@ -93,8 +93,9 @@ def test_at_a_reading_only_what_the_others_say_of_it_takes_the_factor():
     normal = np.random.default_rng(4).normal(size=(200, 1, 1))
     samples = claimed * (normal - normal.mean()) / normal.std()
     adjusted = SpreadFactor(("x", "y"), factor, (0, 0))(Posterior(asked, samples)).samples.std(axis=0)
-    right = np.broadcast_to((1 + 1 / risks**2) ** -0.5, (5, 2))
-    np.testing.assert_allclose(adjusted, np.where(np.arange(5)[:, None] == 4, 0.2, right), rtol=1e-6)
+    right = (1 + 1 / risks[:4, 0] ** 2) ** -0.5
+    np.testing.assert_allclose(adjusted[:, 0], 2 * claimed[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(adjusted[:, 1], [*right, 0.2], rtol=1e-6)
 
 
 def test_what_cannot_be_adjusted_is_refused():
