@@ -20,6 +20,7 @@ from rstime.network.transformer import SIZES, Transformer
 from rstime.windows import Item, Windows
 
 JOINT = 700  # measurements a window up to which all of them are treated together
+CELLS = 2000  # entries a window, missing ones included, up to which the Gaussian model alone treats them so
 
 
 def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig, correlated: Parts = ()) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig, cor
         "channels": items[0].value.shape[1],
         "covariates": items[0].covariates.shape[1],
         "window": config.window,
-        "joint": measurements(windows, 0.9) <= JOINT,
+        "joint": measurements(windows, 0.9) <= JOINT or (config.model == "gaussian" and cells(windows) <= CELLS),
     }
     return {**plan, "correlated": correlated} if correlated else plan
 
@@ -57,6 +58,11 @@ def measurements(windows: Windows, quantile: float) -> float:
     """Return a quantile of the number of measurements in a window, from a draw of 64."""
     batch = windows.draw(64, np.random.default_rng(0))
     return float(torch.isfinite(batch.risk).flatten(1).sum(-1).float().quantile(quantile))
+
+
+def cells(windows: Windows) -> int:
+    """Return the number of entries in the longest of 64 windows, measured or not."""
+    return windows.draw(64, np.random.default_rng(0)).risk[0].numel()
 
 
 def build_denoiser(prior: Mapping[str, Any], config: ModelConfig, seed: int) -> Denoiser:
