@@ -30,8 +30,8 @@ from rstime.diffusion.consistency import consistency_loss, descend
 from rstime.diffusion.levels import draw_levels, fuse
 from rstime.diffusion.loss import perturb, risk_sensitive_loss, teaches
 from rstime.diffusion.samplers import default_levels, multistep
-from rstime.diffusion.tweedie import covariance, variances
-from rstime.last_draw import PROBES
+from rstime.diffusion.tweedie import covariance
+from rstime.last_draw import PROBES, own_width
 from rstime.posterior import HELD
 from rstime.robust import hold_back, trusted
 from rstime.types import Floats
@@ -199,8 +199,7 @@ def widths(denoise: Denoise, K: Tensor, m: Tensor, tau: Tensor, signs: Tensor) -
     def rest(m: Tensor) -> Tensor:
         return denoise(m, tau) - (root * (inverse @ (root * m)[..., None])[..., 0]) @ K
 
-    change = variances(rest, rest(m), m, tau, signs, PROBES)
-    return (1 + change / posterior.diagonal(dim1=-2, dim2=-1)).clamp_min(0.0).sqrt()
+    return own_width(rest, rest(m), posterior.diagonal(dim1=-2, dim2=-1), m, tau, signs, PROBES)
 
 
 def sample(

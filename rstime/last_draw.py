@@ -72,5 +72,13 @@ def leave(
         return denoised - belief.mean
 
     denoised, belief = ask(source, m)
-    change = variances(rest, denoised - belief.mean, m, tau, signs(), probes)
-    return End(denoised, belief, (1 + change / belief.variance).clamp_min(0.0).sqrt())
+    here = denoised - belief.mean
+    return End(denoised, belief, own_width(rest, here, belief.variance, m, tau, signs(), probes))
+
+
+def own_width(
+    rest: Callable[[Tensor], Tensor], here: Tensor, variance: Tensor, m: Tensor, tau: Tensor, signs: Tensor, probes: int
+) -> Tensor:
+    """Return W of `leave`, (S, B, N), from f = D - G, its value here, and V; the others as `variances` takes them."""
+    change = variances(rest, here, m, tau, signs, probes)
+    return (1 + change / variance).clamp_min(0.0).sqrt()

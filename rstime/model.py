@@ -303,9 +303,9 @@ class RiskDiffusion(ScoringModel):
         The mean is taken in the coordinate of the model: a transformed variable gets its mean in logs, logits or
         asinhs, mapped back. Arguments and errors as for `impute`.
         """
-        scaler, axis, denoiser = self._fitted()
+        denoiser = self._fitted()[2]
         series = self._questions(data, static, known)
-        means = mean_items(denoiser, scaled_items(series, scaler, axis, wary=True), self.config.window)
+        means = mean_items(denoiser, self._wary_items(series), self.config.window)
         return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
 
     def sample(
@@ -343,9 +343,8 @@ class RiskDiffusion(ScoringModel):
         for name, known in (("sampler", SAMPLERS), ("covariance", COVARIANCES)):
             if (value := getattr(config, name)) not in known:
                 raise ConfigError(name, f"{value!r} is unknown", f"Choose one of {', '.join(known)}.")
-        scaler, axis, denoiser = self._fitted()
-        items = scaled_items(series, scaler, axis, wary=True)
-        drawn = sample_items(denoiser, items, self.config.window, self._floor, config)
+        denoiser = self._fitted()[2]
+        drawn = sample_items(denoiser, self._wary_items(series), self.config.window, self._floor, config)
         return [self._posterior(one, x) for one, x in zip(series, drawn, strict=True)]
 
     def _posterior(self, series: Series, samples: Any) -> Posterior:

@@ -257,24 +257,33 @@ class ModelState:
         if empty and not isinstance(data, pd.DataFrame):
             problem = f"items without observation: {', '.join(empty[:5])}; their answer is the prior"
             warnings.warn(problem, RstimeWarning, stacklevel=3)
-        self._warn_astray(series)
         return series
 
-    def _warn_astray(self, series: Sequence[Series]) -> None:
-        """Warn of readings far from all that training saw, in which answers have less trust."""
-        scaler = self._fitted()[0]
-        found = [(one, *place) for one in series for place in np.argwhere(scaler.astray(scaler.scale_series(one)))]
-        if not found:
-            return
-        one, row, place = found[0]
-        name = scaler.variables[place]
-        low, high = scaler.seen(name)
-        first = f"{one.value[row, one.variables.index(name)]:g} of {name!r} of item {one.item_id!r}"
-        first += f" at {told(one.time[[row]], one.timezone)}"
-        more = f" (as are {len(found) - 1} more)" if len(found) > 1 else ""
-        problem = f"value: {first} is far from all that training saw, {low:g} to {high:g}{more}"
-        remedy = "It is hardly believed: mend or leave out what is wrong, or fit a model to more data."
-        warnings.warn(f"{problem}. {remedy}", RstimeWarning, stacklevel=4)
+    def _wary_items(self, series: Sequence[Series]) -> list[Item]:
+        """Return series in the coordinate of the model, readings astray with less trust, and warn of these."""
+        scaler, axis, _ = self._fitted()
+        scaled = [scaler.scale_series(one) for one in series]
+        wary = [scaler.wary(one) for one in scaled]
+        found = []
+        for one, before, after in zip(series, scaled, wary, strict=True):
+            found += [(one, *at) for at in np.argwhere(after.risk > before.risk)]
+        _warn_astray(scaler, found)
+        return [prepare(one, axis) for one in wary]
+
+
+def _warn_astray(scaler: Scaler, found: Sequence[tuple[Series, int, int]]) -> None:
+    """Warn of readings, (item, stamp, variable), that are far from all that training saw."""
+    if not found:
+        return
+    one, row, place = found[0]
+    name = scaler.variables[place]
+    low, high = scaler.seen(name)
+    first = f"{one.value[row, one.variables.index(name)]:g} of {name!r} of item {one.item_id!r}"
+    first += f" at {told(one.time[[row]], one.timezone)}"
+    more = f" (as are {len(found) - 1} more)" if len(found) > 1 else ""
+    problem = f"value: {first} is far from all that training saw, {low:g} to {high:g}{more}"
+    remedy = "It is hardly believed: mend or leave out what is wrong, or fit a model to more data."
+    warnings.warn(f"{problem}. {remedy}", RstimeWarning, stacklevel=5)
 
 
 def _listed(data: Sequence[Series]) -> list[Series]:
@@ -291,7 +300,6 @@ def _listed(data: Sequence[Series]) -> list[Series]:
     return series
 
 
-def scaled_items(series: Sequence[Series], scaler: Scaler, axis: Axis, wary: bool = False) -> list[Item]:
-    """Return series in the coordinate of the model, ready to be cut into windows; if `wary`, as `Scaler.wary` says."""
-    scaled = (scaler.scale_series(one) for one in series)
-    return [prepare(scaler.wary(one) if wary else one, axis) for one in scaled]
+def scaled_items(series: Sequence[Series], scaler: Scaler, axis: Axis) -> list[Item]:
+    """Return series in the coordinate of the model, ready to be cut into windows."""
+    return [prepare(scaler.scale_series(one), axis) for one in series]

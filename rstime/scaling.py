@@ -45,8 +45,8 @@ class Scaler:
     known_names, known_location, known_scale
         (K,) of the covariates known at every stamp.
     low, high
-        (C,) smallest and largest reading in transformed units; samples of transformed variables stay within REACH
-        scales of them.
+        (C,) smallest and largest training reading in transformed units; samples of transformed variables stay within
+        REACH scales of them, and readings farther off are astray.
     """
 
     variables: tuple[str, ...]

@@ -124,6 +124,12 @@ def test_a_slip_of_the_decimal_point_is_told(model: RiskDiffusion) -> None:
         model.impute(slips, samples=2)
 
 
+@pytest.mark.filterwarnings("error")
+def test_anomaly_takes_a_slip_at_its_word(model: RiskDiffusion) -> None:
+    found = model.anomaly([slip(2)], folds=2)
+    assert found["p"][found["value"] == 735.0].max() < 1e-6
+
+
 def test_a_slip_hardly_moves_other_answers(model: RiskDiffusion) -> None:
     """The mean of the same item without the slip: believed, it moves answers by tens of sd."""
     risk = np.array([[0.0, 0.0], [np.inf, np.inf], [np.inf, 0.0], [np.inf, 0.0]])
