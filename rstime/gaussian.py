@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from rstime.belief import COSINES, LEVEL_FLOOR, PARTS, VARIANCE_FLOOR
@@ -146,35 +147,48 @@ class GaussianModel(nn.Module):
         """Return the (B, N) variance of the white component."""
         return self.log_white.exp().to(dtype)[tokens.channel]
 
-    def parts(self, tokens: Tokens, others: Tokens) -> Tensor:
-        """Return (P, B, N, M) prior covariances with other tokens by group of components, the white one left out.
+    def between(self, tokens: Tokens, others: Tokens) -> Tensor:
+        """Return the (B, N, M) prior covariance with other tokens, the white part left out.
 
-        They are read from a table over lags, linearly between them. The linear interpolation of a positive definite
-        sequence is positive definite: its spectrum is that of the sequence times sinc^2.
+        Correlations are read from a table over lags, linearly between them. The linear interpolation of a positive
+        definite sequence is positive definite: its spectrum is that of the sequence times sinc^2.
         """
         lag, pairs = _lags(tokens, others, self.channels)
-        if self.loading.requires_grad:
-            each = self.coregionalisation().to(lag.dtype).flatten(1)[:, pairs] * self.correlations(lag)
-            return each.new_zeros(PARTS, *lag.shape).index_add(0, self.groups, each)
-        table = self._tabulated(int(lag.max() / LAG_STEP) + 2 if lag.numel() else 2, lag)
-        place = lag / LAG_STEP
-        low = place.long()
-        index, rest = pairs * table.shape[-1] + low, place - low
-        flat = table.flatten(1)
-        k = flat[:, index]
-        return torch.lerp(k, flat[:, index + 1], rest) if rest.any() else k
+        rho = self._tabulated(lag)
+        table = torch.einsum("qcd,ql->cdl", self.coregionalisation().to(lag.dtype), rho)
+        return _read(table.flatten()[None], lag, pairs * rho.shape[-1])[0]
 
-    def _tabulated(self, length: int, like: Tensor) -> Tensor:
-        """Return a (P, C, C, L) table over at least `length` lags, kept until the parameters change."""
+    def along(self, tokens: Tokens, others: Tokens) -> Tensor:
+        """Return the (Q, B, U, T) correlations between the T stamps of tokens and the U stamps of others."""
+        lag = (others.stamps()[1][:, :, None] - tokens.stamps()[1][:, None, :]).abs()
+        return _read(self._tabulated(lag), lag)
+
+    def shares(self, rho: Tensor, tokens: Tokens, others: Tokens, a: Tensor) -> Tensor:
+        """Return K_p a, (P, S, B, M), at other tokens for (S, B, N) weights, by group p of components.
+
+        Each component is a correlation between stamps, rho as `along` gives it, times a matrix between variables: the
+        sum over tokens is one along each, and the same as with the covariances `between` them.
+        """
+        row, column = (one.stamps()[0] * self.channels + one.channel for one in (tokens, others))
+        grid = a.new_zeros(*a.shape[:2], rho.shape[-1] * self.channels).scatter_add(-1, row.expand(a.shape), a)
+        grid = rearrange(grid, "s b (t c) -> b t (s c)", c=self.channels)
+        result = a.new_zeros(PARTS, *rho.shape[1:3], *(len(a), self.channels))
+        for group, r, b in zip(self.groups, rho, self.coregionalisation().to(a.dtype), strict=True):
+            result[group] += (r @ grid).unflatten(-1, (len(a), -1)) @ b
+        result = rearrange(result, "p b u s c -> p s b (u c)")
+        return result.gather(-1, column.expand(*result.shape[:3], -1))
+
+    def _tabulated(self, lag: Tensor) -> Tensor:
+        """Return a (Q, L) table of the correlations that reaches beyond these lags; the last is kept."""
         version = sum(p._version for p in self.parameters())
+        length = int(lag.max() / LAG_STEP) + 2 if lag.numel() else 2
         if self._table is not None and self._table[0] == version:
             table = self._table[1]
-            if table.shape[-1] >= length and table.dtype == like.dtype and table.device == like.device:
+            if table.shape[-1] >= length and table.dtype == lag.dtype and table.device == lag.device:
                 return table
-        rho = self.correlations(torch.arange(length, dtype=like.dtype, device=like.device) * LAG_STEP)
-        each = torch.einsum("qcd,ql->qcdl", self.coregionalisation().to(like.dtype), rho)
-        table = each.new_zeros(PARTS, *each.shape[1:]).index_add_(0, self.groups.to(like.device), each)
-        self._table = version, table
+        table = self.correlations(torch.arange(length, dtype=lag.dtype, device=lag.device) * LAG_STEP)
+        if not table.requires_grad:
+            self._table = version, table
         return table
 
     @property
@@ -224,24 +238,24 @@ class GaussianModel(nn.Module):
 
     def factorise(self, tokens: Tokens, tau: Tensor) -> Factor:
         """Factorise the covariance of tokens measured at levels tau, at a cost cubic in their number."""
-        parts, k = self.own(tokens)
+        k, rho = self.own(tokens)
         root = (1 / tau.clamp_min(LEVEL_FLOOR)).masked_fill(~tokens.exists, 0.0)
         b = root[:, :, None] * k * root[:, None, :]
         b.diagonal(dim1=-2, dim2=-1).add_(1.0)
-        return Factor(self, tokens, self.mean(tokens), parts, k, root, torch.cholesky_inverse(torch.linalg.cholesky(b)))
+        return Factor(self, tokens, self.mean(tokens), k, rho, root, torch.cholesky_inverse(torch.linalg.cholesky(b)))
 
     def own(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """Return the parts and the whole of the covariance of tokens; those last asked for are kept."""
+        """Return the covariance of tokens, and the correlations of their stamps; those last asked for are kept."""
         version = sum(p._version for p in self.parameters())
         last = self._last
         if last is not None and last[0] is tokens and last[1] == version:
             return last[2], last[3]
-        parts = self.parts(tokens, tokens)
-        k = parts.sum(0)
+        rho = self.along(tokens, tokens)
+        k = self.between(tokens, tokens)
         k.diagonal(dim1=-2, dim2=-1).add_(self.white(tokens, k.dtype))
-        if not self.loading.requires_grad:
-            self._last = tokens, version, parts, k
-        return parts, k
+        if not k.requires_grad:
+            self._last = tokens, version, k, rho
+        return k, rho
 
     def chain(self) -> Chain:
         """Return the state-space form of a model of separate channels, in float64."""
@@ -264,8 +278,8 @@ class Factor:
     model: GaussianModel
     tokens: Tokens
     mu: Tensor
-    parts: Tensor
     k: Tensor
+    rho: Tensor
     root: Tensor
     inverse: Tensor
 
@@ -305,21 +319,29 @@ class Factor:
         near = m - white / self.root.clamp_min(1.0)
         surprise = white * self.inverse.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12).rsqrt()
         mean = torch.where(self.root > 1, near, far)
-        parts = torch.einsum("pbij,sbj->psbi", self.parts, a)
+        parts = self.model.shares(self.rho, self.tokens, self.tokens, a)
         return Belief(mean, self.variance, surprise.masked_fill(self.root == 0, 0.0), parts)
 
     def predict(self, queries: Tokens, m: Tensor) -> Belief:
         """Return what is known of other tokens, (B, M), given (S, B, N) measurements of these."""
-        parts = self.model.parts(self.tokens, queries)
-        cross = parts.sum(0)
+        cross, a = self.model.between(self.tokens, queries), self.weights(m)[1]
         scaled = self.root[:, :, None] * cross
-        share = torch.einsum("pbnm,sbn->psbm", parts, self.weights(m)[1])
         variance = self.model.variance().to(cross.dtype)[queries.channel] - (scaled * (self.inverse @ scaled)).sum(1)
-        mean = self.model.mean(queries) + share.sum(0)
-        return Belief(mean, variance.clamp_min(VARIANCE_FLOOR), torch.zeros_like(mean), share)
+        mean = self.model.mean(queries) + torch.einsum("bnm,sbn->sbm", cross, a)
+        parts = self.model.shares(self.model.along(self.tokens, queries), self.tokens, queries, a)
+        return Belief(mean, variance.clamp_min(VARIANCE_FLOOR), torch.zeros_like(mean), parts)
 
 
 def _lags(tokens: Tokens, others: Tokens, channels: int) -> tuple[Tensor, Tensor]:
     """Return (B, N, M) time lags, and the pair of channels as one index."""
     lag = (tokens.time[:, :, None] - others.time[:, None, :]).abs()
     return lag, tokens.channel[:, :, None] * channels + others.channel[:, None, :]
+
+
+def _read(tables: Tensor, lag: Tensor, offset: Tensor | int = 0) -> Tensor:
+    """Read (R, L) tables over lags at (...) lags, from an offset on, linearly between: (R, ...)."""
+    place = lag / LAG_STEP
+    low = place.long()
+    index, rest = offset + low, place - low
+    here = tables[:, index]
+    return torch.lerp(here, tables[:, index + 1], rest) if rest.any() else here

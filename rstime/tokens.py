@@ -47,6 +47,13 @@ class Tokens:
         flat[..., b, self.cell[b, n]] = x[..., b, n]
         return flat.reshape(grid.shape)
 
+    def stamps(self) -> tuple[Tensor, Tensor]:
+        """Return (B, N) which stamp each token has, and the (B, T) times of these, T the most that a window has."""
+        number = torch.zeros_like(self.channel)
+        number[:, 1:] = (self.time[:, 1:] != self.time[:, :-1]).cumsum(1)
+        time = self.time.new_zeros(len(number), int(number.max()) + 1 if number.numel() else 0)
+        return number, time.scatter(1, number, self.time)
+
     def double(self) -> Tokens:
         """Return the same tokens with float64 time and covariates."""
         return Tokens(self.time.double(), self.channel, self.covariates.double(), self.exists, self.cell)

@@ -93,6 +93,13 @@ def dense(model: GaussianModel, tokens: Tokens, tau: Tensor, m: Tensor, b: int) 
     }
 
 
+def parts_of(model: GaussianModel, tokens: Tokens, others: Tokens) -> Tensor:
+    """Covariances by group of components, (P, B, N, M), read off one token after the other."""
+    windows, count = tokens.time.shape
+    each = torch.eye(count, dtype=tokens.time.dtype)[:, None].expand(-1, windows, -1)
+    return model.shares(model.along(tokens, others), tokens, others, each).transpose(1, 2)
+
+
 def levels(seed: int, tokens: Tokens) -> Tensor:
     """A fifth at the floor, a fifth small, a third usual, the others absent."""
     u = torch.rand(tokens.time.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -209,31 +216,35 @@ def test_table_of_correlations_is_exact_at_its_lags_and_close_between() -> None:
     model.log_period.clamp_(min=math.log(4.0))
     for on_grid, tolerance in ((True, 1e-12), (False, 0.02 * float(model.variance().max()))):
         tokens, others = make_tokens(1, 30, on_grid=on_grid), make_tokens(2, 20, on_grid=on_grid)
-        found = model.parts(tokens, others)
+        found, whole = parts_of(model, tokens, others), model.between(tokens, others)
         for b in range(2):
             expected = written_out(model, tokens, others, b)
             np.testing.assert_allclose(found[:, b].numpy(), expected, rtol=0, atol=tolerance)
+            np.testing.assert_allclose(whole[b].numpy(), expected.sum(0), rtol=0, atol=tolerance)
+        np.testing.assert_allclose(found.sum(0).numpy(), whole.numpy(), rtol=0, atol=1e-12)
 
 
 def test_interpolated_covariances_are_positive_definite() -> None:
     model, tokens = make_model(), make_tokens(1, 80, on_grid=False, padding=False)
-    eigenvalues = torch.linalg.eigvalsh(model.parts(tokens, tokens).sum(0))
+    eigenvalues = torch.linalg.eigvalsh(model.between(tokens, tokens))
     assert float(eigenvalues.min()) > -1e-12
 
 
 def test_table_reaches_longer_lags_when_asked() -> None:
     model, near = make_model(), make_tokens(1, 10)
-    model.parts(near, near)
+    model.between(near, near)
     far = Tokens(10 * near.time, near.channel, near.covariates, near.exists, near.cell)
-    np.testing.assert_allclose(model.parts(far, far)[:, 0].numpy(), written_out(model, far, far, 0), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        parts_of(model, far, far)[:, 0].numpy(), written_out(model, far, far, 0), rtol=0, atol=1e-12
+    )
 
 
 def test_table_follows_the_parameters() -> None:
     model, tokens = make_model(0), make_tokens(1, 10)
-    model.parts(tokens, tokens)
+    model.between(tokens, tokens)
     model.load_state_dict(make_model(1).state_dict())
     expected = written_out(make_model(1), tokens, tokens, 0)
-    np.testing.assert_allclose(model.parts(tokens, tokens)[:, 0].numpy(), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(parts_of(model, tokens, tokens)[:, 0].numpy(), expected, rtol=0, atol=1e-12)
 
 
 def test_covariance_and_variance_agree_with_the_parts() -> None:

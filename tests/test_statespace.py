@@ -11,12 +11,14 @@ import torch
 from statsmodels.tsa.statespace.kalman_smoother import KalmanSmoother
 from torch import Tensor
 
+from rstime import gaussian
 from rstime.belief import Belief
 from rstime.gaussian import GaussianModel
 from rstime.statespace import Chain, Smoother
 from rstime.tokens import Tokens
 
 B, N, C, K, S = 3, 40, 4, 2, 5
+FINE = 1 / 256  # steps between stamps
 
 
 def make_model(seed: int = 0, channels: int = C) -> GaussianModel:
@@ -28,9 +30,15 @@ def make_model(seed: int = 0, channels: int = C) -> GaussianModel:
     return model
 
 
+@pytest.fixture(autouse=True)
+def finely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the dense model tabulate its correlations at the stamps' own distances, where the table is exact."""
+    monkeypatch.setattr(gaussian, "LAG_STEP", FINE)
+
+
 def make_tokens(count: int, generator: torch.Generator) -> Tokens:
     """Irregular stamps, some of them shared by variables, a tenth of the tokens padding."""
-    stamps = 48 * torch.rand(B, count, generator=generator, dtype=torch.float64)
+    stamps = (48 * torch.rand(B, count, generator=generator, dtype=torch.float64) / FINE).round() * FINE
     whole = torch.rand(B, count, generator=generator) < 0.4
     stamps = torch.where(whole, stamps.round(), stamps).sort(dim=1).values
     channel = torch.randint(C, (B, count), generator=generator)
