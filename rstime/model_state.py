@@ -262,28 +262,44 @@ class ModelState:
     def _wary_items(self, series: Sequence[Series]) -> list[Item]:
         """Return series in the coordinate of the model, readings astray with less trust, and warn of these."""
         scaler, axis, _ = self._fitted()
-        scaled = [scaler.scale_series(one) for one in series]
+        scaled = scale(series, scaler)
         wary = [scaler.wary(one) for one in scaled]
         found = []
         for one, before, after in zip(series, scaled, wary, strict=True):
             found += [(one, *at) for at in np.argwhere(after.risk > before.risk)]
-        _warn_astray(scaler, found)
+        if found:
+            one, row, place = found[0]
+            name = scaler.variables[place]
+            low, high = scaler.seen(name)
+            problem = f"value: {_reading(one, row, name)} is far from all that training saw, {low:g} to {high:g}"
+            remedy = "It is hardly believed: mend or leave out what is wrong, or fit a model to more data."
+            _warn(problem, len(found), remedy)
         return [prepare(one, axis) for one in wary]
 
 
-def _warn_astray(scaler: Scaler, found: Sequence[tuple[Series, int, int]]) -> None:
-    """Warn of readings, (item, stamp, variable), that are far from all that training saw."""
-    if not found:
-        return
-    one, row, place = found[0]
-    name = scaler.variables[place]
-    low, high = scaler.seen(name)
-    first = f"{one.value[row, one.variables.index(name)]:g} of {name!r} of item {one.item_id!r}"
-    first += f" at {told(one.time[[row]], one.timezone)}"
-    more = f" (as are {len(found) - 1} more)" if len(found) > 1 else ""
-    problem = f"value: {first} is far from all that training saw, {low:g} to {high:g}{more}"
-    remedy = "It is hardly believed: mend or leave out what is wrong, or fit a model to more data."
-    warnings.warn(f"{problem}. {remedy}", RstimeWarning, stacklevel=5)
+def scale(series: Sequence[Series], scaler: Scaler) -> list[Series]:
+    """Return series in the coordinate of the model, and warn of readings too noisy for the transform of a variable."""
+    scaled = [scaler.scale_series(one) for one in series]
+    found = [(one, *at) for one in series for at in np.argwhere(scaler.too_noisy(one))]
+    if found:
+        one, row, column = found[0]
+        name, risk = one.variables[column], one.risk[row, column]
+        problem = f"sd: {risk:g} of {_reading(one, row, name)} is large where the transform of {name!r} bends"
+        remedy = "It is believed less than it says, or not at all: fit to data as noisy, or without the transform."
+        _warn(problem, len(found), remedy)
+    return scaled
+
+
+def _reading(one: Series, row: int, name: str) -> str:
+    """Name a reading by its value, variable, item and stamp."""
+    value = one.value[row, one.variables.index(name)]
+    return f"{value:g} of {name!r} of item {one.item_id!r} at {told(one.time[[row]], one.timezone)}"
+
+
+def _warn(problem: str, count: int, remedy: str) -> None:
+    """Warn of the first of so many readings."""
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    warnings.warn(f"{problem}{more}. {remedy}", RstimeWarning, stacklevel=6)
 
 
 def _listed(data: Sequence[Series]) -> list[Series]:
@@ -302,4 +318,4 @@ def _listed(data: Sequence[Series]) -> list[Series]:
 
 def scaled_items(series: Sequence[Series], scaler: Scaler, axis: Axis) -> list[Item]:
     """Return series in the coordinate of the model, ready to be cut into windows."""
-    return [prepare(scaler.scale_series(one), axis) for one in series]
+    return [prepare(one, axis) for one in scale(series, scaler)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rstime.errors import ConfigError, DataError, ModelFileError
 from rstime.transforms import LARGEST_RELATIVE_RISK, Transform
-from rstime.types import Floats, Series
+from rstime.types import Bools, Floats, Series
 
 SMALLEST_SHARE = 0.05
 """The clean variance is taken as at least this share of the variance of the values, and as its standard error."""
@@ -96,6 +96,8 @@ class Scaler:
             _columns("static", one.static_names, first.static_names, one.item_id)
             _columns("known", one.known_names, first.known_names, one.item_id)
         aligned = [_aligned(one, variables, transform) for one in series]
+        for one in series:
+            _refuse_noisy(one, transforms)
         value, risk = (np.concatenate(part) for part in zip(*aligned, strict=True))
         seen = np.isfinite(risk)
         both = list(zip(value.T, seen.T, strict=True))
@@ -117,6 +119,7 @@ class Scaler:
         """Return the item in the coordinate of the model: its variables in order, risk scaled along.
 
         Variables that the item does not have are missing and not asked; static numbers not known become 0, the mean.
+        Readings `too_noisy` for a transform are told with more risk, or as missing: see `Transform.carry`.
 
         Raises
         ------
@@ -124,6 +127,7 @@ class Scaler:
             If a variable or covariate is unknown, a covariate is absent, or a transform does not suit a value.
         """
         value, risk = _aligned(series, self.variables, self.transform)
+        value = np.where(np.isfinite(risk), value, np.nan)
         asked = np.zeros(value.shape, dtype=bool)
         asked[:, [self.variables.index(name) for name in series.variables]] = series.asked
         static = series.static[_columns("static", series.static_names, self.static_names, series.item_id)]
@@ -139,6 +143,11 @@ class Scaler:
             known=(known - self.known_location) / self.known_scale,
             known_names=self.known_names,
         )
+
+    def too_noisy(self, series: Series) -> Bools:
+        """Return which readings of an item have more risk than the transform of their variable suits: (T, C)."""
+        known = {name: text for name, text in zip(self.variables, self.transform, strict=True) if text != "none"}
+        return _too_noisy(series, known)
 
     def astray(self, scaled: Series) -> Floats:
         """Return how far readings of an item in the coordinate of the model lie from all that is known: (T, C).
@@ -242,16 +251,32 @@ def _aligned(series: Series, variables: tuple[str, ...], transform: tuple[str, .
 
 
 def _forward(transform: Transform, value: Floats, risk: Floats, where: str) -> tuple[Floats, Floats]:
-    """Transform observations (N,) and their risk: r |transform'(y)|."""
+    """Transform observations (N,) and carry their risk along."""
     distance = transform.distance(value)
     if np.any(distance <= 0):
         problem = f"{value[distance <= 0][0]} {where} is not inside ({transform.low}, {transform.high})"
         raise DataError("value", problem, "Correct it, widen the bounds, or fit without the transform.")
-    far = risk > LARGEST_RELATIVE_RISK * distance
-    if np.any(far):
-        problem = f"{risk[far][0]} {where}, above {LARGEST_RELATIVE_RISK} times {transform.means} of {value[far][0]}"
+    return transform.apply(value), transform.carry(value, risk)
+
+
+def _too_noisy(series: Series, transforms: Mapping[str, str]) -> Bools:
+    """Which readings (T, C) have more risk than the transforms suit."""
+    found = np.zeros(series.value.shape, dtype=bool)
+    for column, name in enumerate(series.variables):
+        if name in transforms:
+            rows, transform = series.observed[:, column], Transform.parse(transforms[name])
+            found[rows, column] = transform.too_noisy(series.value[rows, column], series.risk[rows, column])
+    return found
+
+
+def _refuse_noisy(series: Series, transforms: Mapping[str, str]) -> None:
+    """Nothing is learned through a transform that bends too much over the risk."""
+    for row, column in np.argwhere(_too_noisy(series, transforms))[:1]:
+        name, risk, value = series.variables[column], series.risk[row, column], series.value[row, column]
+        transform = Transform.parse(transforms[name])
+        problem = f"{risk} of variable {name!r} in item {series.item_id!r}"
+        problem += f", above {LARGEST_RELATIVE_RISK} times {transform.means} of {value}"
         raise DataError("sd", problem, transform.remedy)
-    return transform.apply(value), risk * transform.slope(value)
 
 
 def location_scale(y: Floats, r: Floats) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rstime.errors import ConfigError
-from rstime.types import Floats, Series
+from rstime.types import Bools, Floats, Series
 
 LARGEST_RELATIVE_RISK = 0.2
 """A transform is refused where risk exceeds this share of the distance to the bound (of an asinh, of 1 / slope): its
@@ -102,6 +102,23 @@ class Transform:
     def distance(self, value: Floats) -> Floats:
         """Distance to the nearest bound; negative outside."""
         return np.minimum(value - self.low, self.high - value)
+
+    def too_noisy(self, value: Floats, risk: Floats) -> Bools:
+        """Return where the map bends too much over the risk for the noise to stay Gaussian."""
+        return np.asarray(risk > LARGEST_RELATIVE_RISK * self.distance(value))
+
+    def carry(self, value: Floats, risk: Floats) -> Floats:
+        """Return the risk of values in the coordinate: r transform'(y), and more where that is too noisy.
+
+        There it is the farther of the images of y - r and y + r, and infinite, for missing, where r reaches the bound
+        (of an asinh, the width there). A Gaussian prior in the coordinate with such readings then has 90 % bands that
+        hold 89 to 90 %; with r transform'(y) 87 to 89 (`tests/test_transforms.py`).
+        """
+        here, distance = self.apply(value), self.distance(value)
+        with np.errstate(invalid="ignore"):
+            farther = np.maximum(self.apply(value + risk) - here, here - self.apply(value - risk))
+            carried = np.where(self.too_noisy(value, risk), farther, risk * self.slope(value))
+        return np.where(risk < distance, carried, np.inf)
 
 
 @dataclass(frozen=True)

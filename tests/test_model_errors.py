@@ -120,7 +120,7 @@ def test_a_slip_of_the_decimal_point_is_told(model: RiskDiffusion) -> None:
     first = r"value: 735 of 'x1' of item 'a' at 3.0 is far from all that training saw, -[.0-9]+ to -?[.0-9]+"
     with pytest.warns(RstimeWarning, match=first + r"\. It is hardly believed"):
         model.impute(slips[:1], samples=2)
-    with pytest.warns(RstimeWarning, match=first + r" \(as are 1 more\)\. It is hardly believed"):
+    with pytest.warns(RstimeWarning, match=first + r" \(and 1 more\)\. It is hardly believed"):
         model.impute(slips, samples=2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,9 +57,40 @@ def test_noise_keeps_its_size_in_the_coordinate_and_one_that_is_too_large_is_ref
         assert risk * transform.slope(np.array(value)) == pytest.approx(measured.std(), rel=0.05)
     scaler = Scaler.fit([one([5.0, 9.0, 6.0])], {"x": "asinh:5,3"})
     assert scaler.scale_series(one([9.0], 1.0)).risk[0, 0] == pytest.approx(1 / 5 / scaler.scale[0])
-    problem = "sd: 1.01 of variable 'x' in item 'a', above 0.2 times the width there of 9.0. Let it count as missing"
+    problem = "sd: 1.01 of variable 'x' in item 'a', above 0.2 times the width there of 5.0. Let it count as missing"
     with pytest.raises(DataError, match=problem):
-        scaler.scale_series(one([9.0], 1.01))
+        Scaler.fit([one([5.0, 9.0, 6.0], 1.01)], {"x": "asinh:5,3"})
+
+
+def test_later_noise_that_is_too_large_counts_for_more_and_at_the_bound_for_all() -> None:
+    """At 9 the width is 5: 8 is nearer to the centre than 10, so that y - r is the farther image."""
+    scaler = Scaler.fit([one([5.0, 9.0, 6.0])], {"x": "asinh:5,3"})
+    farther = math.asinh(4 / 3) - math.asinh(3 / 3)
+    scaled = scaler.scale_series(one([9.0, 9.0, 9.0], [[1.01], [4.99], [5.0]]))
+    assert scaled.risk[0, 0] * scaler.scale[0] == pytest.approx(farther, rel=0.02)
+    assert scaled.risk[1, 0] * scaler.scale[0] == pytest.approx(math.asinh(4 / 3) - math.asinh(-0.99 / 3))
+    assert not scaled.observed[2, 0]
+    log = Transform.parse("log")
+    assert log.carry(np.array([10.0]), np.array([6.0])) == pytest.approx(math.log(10 / 4))
+    np.testing.assert_array_equal(log.carry(np.array([10.0]), np.array([10.0])), np.inf)
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.0, 2.0])
+def test_bands_hold_with_noise_too_large_for_the_map(spread: float) -> None:
+    """Gaussian prior in the coordinate, noise of .2 to 1 widths: 90 % bands, and those of r transform'(y) beside."""
+    rng, transform = np.random.default_rng(0), Transform.parse("asinh:0,1")
+    u, r = spread * rng.standard_normal(100_000), rng.uniform(0.2, 1.0, 100_000)
+    y = np.sinh(u) + r * rng.standard_normal(100_000)
+    kept = r < transform.distance(y)
+
+    def holds(risk: Floats) -> float:
+        variance = 1 / (1 / spread**2 + 1 / risk[kept] ** 2)
+        mean = variance * transform.apply(y[kept]) / risk[kept] ** 2
+        return float(np.mean(np.abs(u[kept] - mean) < 1.645 * np.sqrt(variance)))
+
+    assert kept.mean() > 0.99
+    assert 0.88 < holds(transform.carry(y, r)) < 0.915
+    assert holds(transform.carry(y, r)) > holds(r * transform.slope(y)) + 0.01
 
 
 @pytest.mark.parametrize("text", ["asinh", "asinh:1", "asinh:1,0", "asinh:1,-2", "asinh:nan,1", "asinh:0,inf"])
@@ -179,3 +211,29 @@ def test_a_slip_far_beyond_all_of_training_moves_no_sample_beyond_their_end() ->
         samples = model.impute([item], samples=50)[0].samples[..., 0]
     most = max(one.value[:, 0].max() for one in walks(0))
     assert samples.max() < most * np.exp(3 * Scaler.fit(walks(0), {"x": "log"}).scale[0]) * (1 + 1e-9)
+
+
+def test_readings_noisier_than_the_transform_suits_are_answered_with_a_warning() -> None:
+    """Exact, too noisy and far too noisy readings of one value: spreads grow, the last being that of a missing one."""
+    model = RiskDiffusion("gaussian", window=24, transforms={"x": "log"}).fit(walks(0), steps=5, progress=False)
+    item = walks(1)[0]
+    value = float(item.value[5, 0])
+
+    def width(risk: float, at: float = value) -> float:
+        values, risks = item.value.copy(), item.risk.copy()
+        values[5, 0], risks[5, 0] = at, risk
+        ends = np.quantile(
+            model.impute([replace(item, value=values, risk=risks)], samples=400)[0].samples, [0.05, 0.95], 0
+        )
+        return float(ends[1, 5, 0] - ends[0, 5, 0])
+
+    small = width(0.1 * value)
+    problem = (
+        rf"sd: {0.6 * value:g} of {value:g} of 'x' of item 'i0' at 5.0 is large where the transform of 'x' bends. It is"
+    )
+    with pytest.warns(RstimeWarning, match=problem):
+        large = width(0.6 * value)
+    with pytest.warns(RstimeWarning, match="is large where"):
+        none = width(1.1 * value)
+    assert 1.5 * small < large < none
+    assert none == pytest.approx(width(np.inf, np.nan), rel=1e-6)
