@@ -38,19 +38,30 @@ def write_folder(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str,
 
 def _exchange(fresh: Path, path: Path) -> None:
     """Put a folder in the place of another, which is gone then; if that fails, all is as before."""
-    if not path.exists():
+    if not present(path):
         os.replace(fresh, path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    old = _aside(path)
+    shutil.rmtree(old, ignore_errors=True)
+    os.replace(path, old)
     try:
-        os.replace(path, old / path.name)
-        try:
-            os.replace(fresh, path)
-        except BaseException:
-            os.rename(old / path.name, path)
-            raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+        os.replace(fresh, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _aside(path: Path) -> Path:
+    """Where a folder stands while another takes its place."""
+    return path.with_name(f".{path.name}-old")
+
+
+def present(path: Path) -> bool:
+    """Return whether a folder is there; one that stands aside, its program killed just then, comes back first."""
+    if not path.exists() and _aside(path).exists():
+        os.rename(_aside(path), path)
+    return path.exists()
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -62,6 +73,7 @@ def read_config(path: Path) -> dict[str, Any]:
         If the folder, its settings or their format are not what `write_folder` writes.
     """
     path = Path(path)
+    present(path)
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -18,7 +18,7 @@ from rstime.denoiser import Denoiser
 from rstime.errors import ModelFileError
 from rstime.examples import Example, example_loss
 from rstime.network.transformer import Transformer
-from rstime.storage import read_config, read_tensors, write_folder
+from rstime.storage import present, read_config, read_tensors, write_folder
 
 PARTS = ("now", "average", "best", "adam")
 
@@ -286,7 +286,7 @@ class Trainer:
         ModelFileError
             If it is damaged, or of other data or settings.
         """
-        if self.checkpoint is None or not self.checkpoint.exists():
+        if self.checkpoint is None or not present(self.checkpoint):
             return
         config = read_config(self.checkpoint)
         if config.get("identity") != self.identity:

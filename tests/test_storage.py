@@ -7,6 +7,8 @@ import math
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,37 @@ def test_a_failure_between_old_and_new_puts_the_old_back(tmp_path: Path, monkeyp
     with pytest.raises(Full):
         write_folder(tmp_path / "m", {"a": torch.zeros(1)}, {"x": 2})
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("killed", [1, 2, 3])
+def test_a_kill_at_any_rename_loses_nothing(tmp_path: Path, killed: int) -> None:
+    """What is there afterwards is the old folder, or the new one, and later writes leave nothing else."""
+    write_folder(tmp_path / "m", TENSORS, {"x": 1})
+    code = f"""
+import os
+from pathlib import Path
+from rstime import storage
+
+calls = []
+
+def count(done):
+    def act(*arguments, **keywords):
+        calls.append(done)
+        if len(calls) == {killed}:
+            os._exit(9)
+        return done(*arguments, **keywords)
+    return act
+
+storage.os.replace = count(os.replace)
+storage.shutil.rmtree = count(storage.shutil.rmtree)
+storage.write_folder(Path({str(tmp_path / "m")!r}), {{}}, {{"x": 2}})
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert read_config(tmp_path / "m")["x"] == 1
+    assert set(read_tensors(tmp_path / "m")) == set(TENSORS)
+    write_folder(tmp_path / "m", {}, {"x": 3})
+    assert read_config(tmp_path / "m")["x"] == 3
+    assert not (tmp_path / ".m-old").exists()
 
 
 def test_what_cannot_be_json_is_refused_before_anything_is_replaced(tmp_path: Path) -> None:
