@@ -10,7 +10,6 @@ import numpy as np
 from rstime.adjustment import SpreadFactor
 from rstime.evaluation.baselines import Settings
 from rstime.evaluation.protocol import Task
-from rstime.evaluation.study import rows_of
 from rstime.types import Posterior, Series
 
 WINDOWS = 100
@@ -58,7 +57,7 @@ def _futures(task: Task) -> Iterator[tuple[Series, Series]]:
     windows = min(-(-WINDOWS // len(task.train)), MOST)
     for item in task.train:
         for end in range(len(item.time), max(len(item.time) - windows * ahead, task.window - 1), -ahead):
-            whole = rows_of(item, slice(end))
+            whole = item.rows(slice(end))
             late = np.zeros(whole.risk.shape, dtype=bool)
             late[-ahead:] = True
             if whole.observed[~late].any():
@@ -69,7 +68,7 @@ def _hidden(task: Task, rng: np.random.Generator) -> Iterator[tuple[Series, Seri
     share = max(1 - _density(task.test) / max(_density(task.validation), 1e-9), LEAST_SHARE)
     for item in task.validation:
         for start in range(0, len(item.time), task.window):
-            whole = rows_of(item, slice(start, start + task.window))
+            whole = item.rows(slice(start, start + task.window))
             lost = whole.observed & (rng.random(whole.risk.shape) < share)
             if lost.any():
                 yield _apart(whole, lost)

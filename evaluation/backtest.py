@@ -15,7 +15,6 @@ from rstime.errors import ConfigError, DataError
 from rstime.evaluation.baselines import Settings
 from rstime.evaluation.classics import naive
 from rstime.evaluation.protocol import Task
-from rstime.evaluation.study import rows_of
 from rstime.evaluation.tally import Tally, difference, tally
 from rstime.frame import Columns, from_long
 from rstime.model import RiskDiffusion, horizon_steps
@@ -140,9 +139,9 @@ def questions(
         cuts = at[read[-1]] - steps * np.arange(origins, -1, -1) + NEAR
         if not item.observed[at <= cuts[0]].any():
             continue
-        train.append(rows_of(item, slice(int((at <= cuts[0]).sum()))))
+        train.append(item.rows(slice(int((at <= cuts[0]).sum()))))
         for origin, (cut, end) in enumerate(pairwise(cuts)):
-            whole = rows_of(item, slice(int((at <= end).sum())))
+            whole = item.rows(slice(int((at <= end).sum())))
             late = (at[: len(whole.time)] > cut)[:, None] & whole.observed
             hidden = (at[: len(whole.time)] > cut)[:, None]
             if not late.any() or not whole.observed[~hidden[:, 0]].any():
@@ -167,7 +166,7 @@ def _forecasts(model: RiskDiffusion, task: Task, axis: Axis, settings: Settings)
         at = axis.steps(item.time)
         first = int((at <= at[-1] - task.window + NEAR).sum())
         (answer,) = model.impute(
-            [rows_of(item, slice(first, None))], samples=settings.samples, seed=settings.seed, entries="missing"
+            [item.rows(slice(first, None))], samples=settings.samples, seed=settings.seed, entries="missing"
         )
         before = np.full((settings.samples, first, item.value.shape[1]), np.nan)
         yield Posterior(item, np.concatenate([before, answer.samples], axis=1))

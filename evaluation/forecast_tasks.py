@@ -13,7 +13,6 @@ from rstime.datasets import exchange_rate, m4_hourly
 from rstime.evaluation.corruption import corruption
 from rstime.evaluation.protocol import Task
 from rstime.evaluation.spec import GLUONTS, Protocol
-from rstime.evaluation.study import rows_of
 from rstime.types import Bools, Floats, Series
 
 
@@ -63,7 +62,7 @@ def _forecast(protocol: Protocol, seed: int, items: Sequence[Series], freq: str)
         past = item.value[:first]
         drawn = corruption(protocol, np.random.default_rng([seed, number]), item.value, np.nanstd(past, axis=0))
         measured = drawn.apply(item.item_id, item.time, item.variables, item.value)
-        train.append(rows_of(measured, slice(first)))
+        train.append(measured.rows(slice(first)))
         for origin in range(origins):
             cut = first + origin * ahead
             tests.append(_window(measured, item.value, cut, ahead, f"{item.item_id}@{origin}", protocol.season))
@@ -95,6 +94,6 @@ def _window(
     risk[cut:] = np.inf
     future = np.zeros(risk.shape, dtype=bool)
     future[cut:] = np.isfinite(clean[cut : cut + ahead])
-    asked = replace(rows_of(measured, rows), item_id=name, risk=risk, asked=future)
+    asked = replace(measured.rows(rows), item_id=name, risk=risk, asked=future)
     unit = np.array([scores.seasonal_error(column, season) for column in clean[:cut].T])
     return asked, clean[rows], future, unit

@@ -22,7 +22,6 @@ from rstime.datasets import air_quality_uci, shanghai_cgm
 from rstime.datasets.missing import PATTERNS
 from rstime.evaluation.protocol import Task
 from rstime.evaluation.spec import Protocol
-from rstime.evaluation.study import rows_of
 from rstime.risk.correlated import fit_correlated
 from rstime.risk.families import Family
 from rstime.risk.line import SensorLine, fit_line
@@ -55,11 +54,11 @@ def calibrated_air(protocol: Protocol, seed: int, root: str | Path | None) -> Ta
     def windows(first: int, last: int) -> list[Question]:
         starts = range(first, min(last, len(raw.time)) - protocol.window + 1, protocol.stride or protocol.window)
         spans = [slice(start, start + protocol.window) for start in starts]
-        cut = [replace(rows_of(item, rows), item_id=f"{raw.item_id}@{rows.start}") for rows in spans]
+        cut = [replace(item.rows(rows), item_id=f"{raw.item_id}@{rows.start}") for rows in spans]
         return [(one, reference[rows], lost[rows]) for one, rows in zip(cut, spans, strict=True)]
 
     spans = (first, slice(ends[0], ends[1]))
-    learn = [[_with_reference(rows_of(item, rows), reference[rows])] for rows in spans]
+    learn = [[_with_reference(item.rows(rows), reference[rows])] for rows in spans]
     noise = _noise(name, [raw.time[first]], [errors / sd], 3600.0)
     return _task(protocol, learn, windows(ends[0], ends[1]), windows(ends[1], ends[2]), 3600.0, noise)
 

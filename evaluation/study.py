@@ -106,14 +106,6 @@ def judge(
     return pd.DataFrame(pooled), pd.DataFrame(detail), curves
 
 
-def rows_of(item: Series, rows: slice) -> Series:
-    """Return some stamps of a series."""
-    assert item.asked is not None
-    assert item.known is not None
-    parts = {name: getattr(item, name)[rows] for name in ("time", "value", "risk", "asked", "known")}
-    return replace(item, **parts)
-
-
 def silenced(item: Series) -> Series:
     """Return a series with nothing read in its last hours."""
     risk = item.risk.copy()

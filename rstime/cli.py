@@ -7,21 +7,17 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
-from rstime.errors import ConfigError, DataError, RstimeError, RstimeWarning
+from rstime.cli_answers import anomalies, forecast, impute
+from rstime.cli_input import columns_of, load, naming, read_series, read_table, say, say_support
+from rstime.errors import ConfigError, RstimeError, RstimeWarning
 from rstime.options import parser
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from rstime.frame import Columns
-    from rstime.model import RiskDiffusion
-    from rstime.risk_rule import RiskRule
-    from rstime.types import Posterior, Series
+    from rstime.types import Series
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,13 +53,13 @@ def fit(options: argparse.Namespace) -> None:
     check_folders(target)
     if target.exists() and not (target / "config.json").is_file():
         raise ConfigError("--out", f"{target} exists and is not a model", "Choose another name.")
-    with _naming("--grid", options.grid):
-        _, series = _series(options, options.grid, RiskRule(options.risk), fitting=True)
-    with _naming("--window", options.window):
+    with naming("--grid", options.grid):
+        _, series = read_series(options, options.grid, RiskRule(options.risk), fitting=True)
+    with naming("--window", options.window):
         window = _window(options.window, series, options.grid)
     unfinished = None if options.model == "gaussian" else target.with_name(f"{target.name}.unfinished")
     if unfinished is not None and unfinished.exists():
-        _say(options, f"going on from {unfinished}")
+        say(options, f"going on from {unfinished}")
 
     from rstime.model import RiskDiffusion
     from rstime.report import text_table
@@ -87,15 +83,15 @@ def fit(options: argparse.Namespace) -> None:
         checkpoint=unfinished,
     )
     if len(model.risk_table):
-        _say(options, f"size of the noise, by variable:\n{text_table(model.risk_table)}")
-    _say_support(options, model)
+        say(options, f"size of the noise, by variable:\n{text_table(model.risk_table)}")
+    say_support(options, model)
     model.save(target)
     if model.run.interrupted:
-        _say(options, f"interrupted: the same command goes on from {unfinished}")
+        say(options, f"interrupted: the same command goes on from {unfinished}")
     elif unfinished is not None:
         shutil.rmtree(unfinished, ignore_errors=True)
     steps = f" after {model.run.steps} steps of training" if model.run.steps else ""
-    _say(options, f"{target}: model saved{steps}")
+    say(options, f"{target}: model saved{steps}")
 
 
 def _transforms(given: Sequence[tuple[str, str]]) -> Mapping[str, str] | Literal["auto"]:
@@ -106,62 +102,15 @@ def _transforms(given: Sequence[tuple[str, str]]) -> Mapping[str, str] | Literal
     return "auto"
 
 
-def impute(options: argparse.Namespace) -> None:
-    """Write the table's rows with the posterior of each one's clean value."""
-    from rstime.answers import answer, level_names
-    from rstime.tables import read_verbatim
-
-    _check_outputs(options)
-    model = _load(options)
-    columns, series = _series(options, model.grid, model.risk)
-    result = read_verbatim(options.table)
-    names = level_names(options.quantiles)
-    for name in names:
-        if name in result.columns:
-            raise DataError(name, "the table already has a column of this name", "Rename or drop it.")
-    posteriors = model.impute(series, entries=options.entries, **_sampling(options))
-    settings = {"quantiles": options.quantiles, "entries": options.entries, "grid": model.grid}
-    answered = answer(_table(options, columns, model.risk)[0], posteriors, columns, **settings)
-    result[names] = answered[names].to_numpy()
-    _write(options, result, posteriors, columns)
-
-
-def forecast(options: argparse.Namespace) -> None:
-    """Write rows for the stamps after each item's last one."""
-    _check_outputs(options)
-    model = _load(options)
-    columns, series = _series(options, model.grid, model.risk)
-    with _naming("--horizon", options.horizon):
-        posteriors = model.forecast(series, options.horizon, **_sampling(options))
-
-    from rstime.answers import future_rows
-
-    _write(options, future_rows(posteriors, columns, options.quantiles), posteriors, columns)
-
-
-def anomalies(options: argparse.Namespace) -> None:
-    """Write each measurement with the chance of one as far out, given the others of its window."""
-    from rstime.tables import replacing, write
-
-    _check_outputs(options)
-    model = _load(options)
-    _, series = _series(options, model.grid, model.risk)
-    model.columns = _columns(options)
-    result = model.anomaly(series, folds=options.folds, block=options.block)
-    with replacing(options.out) as (draft,):
-        write(result, draft)
-    _say(options, f"{options.out}: {len(result)} rows, {(result['p'] < 0.001).sum()} of them with p below .001")
-
-
 def audit(options: argparse.Namespace) -> None:
     """Compare windows that a model generates with those of TABLE, which it learned from, and of held-out items."""
     from rstime import cli_audit
 
     cli_audit.check(options)
-    model = _load(options)
-    train = _series(options, model.grid, model.risk)[1]
+    model = load(options)
+    train = read_series(options, model.grid, model.risk)[1]
     options.table = options.holdout
-    holdout = _series(options, model.grid, model.risk)[1]
+    holdout = read_series(options, model.grid, model.risk)[1]
     print(cli_audit.run(options, model, train, holdout), end="")
 
 
@@ -188,9 +137,9 @@ def backtest(options: argparse.Namespace) -> None:
 
     if options.out is not None:
         check_target("--out", options.out, options.table, options.static, options.known)
-    columns = _columns(options)
-    with _naming("--horizon", options.horizon):
-        result = run(options, _table(options, columns, RiskRule())[0], columns)
+    columns = columns_of(options)
+    with naming("--horizon", options.horizon):
+        result = run(options, read_table(options, columns, RiskRule())[0], columns)
     print(text_table(result, digits=4))
     if options.out is not None:
         with replacing(options.out) as (draft,):
@@ -211,45 +160,6 @@ def leaderboard(options: argparse.Namespace) -> None:
     print(run(options), end="")
 
 
-def _columns(options: argparse.Namespace) -> Columns:
-    from rstime.frame import Columns
-
-    return Columns(
-        options.id_col, options.time_col, options.variable_col, options.value_col, options.sd_col, options.variance_col
-    )
-
-
-def _table(options: argparse.Namespace, columns: Columns, rule: RiskRule) -> tuple[pd.DataFrame, Columns]:
-    """Read the columns of TABLE that mean something to the model."""
-    from rstime.tables import read
-
-    unused = "sd" if columns.variance else "variance"
-    names = {name for role, name in vars(columns).items() if role != unused}
-    return rule.table(read(options.table, text=(columns.item_id, columns.variable), columns=names), columns)
-
-
-def _series(
-    options: argparse.Namespace, grid: str | float | None, rule: RiskRule, fitting: bool = False
-) -> tuple[Columns, list[Series]]:
-    """Read TABLE and the covariates."""
-    from rstime.frame import from_long
-    from rstime.tables import read
-
-    columns = _columns(options)
-    static, known = (path and read(path, text=(columns.item_id,)) for path in (options.static, options.known))
-    table, read_as = _table(options, columns, rule)
-    series = from_long(table, read_as, static=static, known=known, grid=grid, fitting=fitting)
-    entries, rows = sum(int(one.observed.sum()) for one in series), int(table[columns.value].notna().sum())
-    names = sorted({name for one in series for name in one.variables})
-    fused = f", fused from {rows} readings" if entries < rows else ""
-    _say(options, f"{options.table}: {len(series)} items, {entries} measurements of {', '.join(names)}{fused}")
-    return columns, series
-
-
-def _sampling(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("samples", "seed", "sampler", "evaluations", "covariance")}
-
-
 def _window(extent: int | str, series: Sequence[Series], grid: str | None) -> float:
     """Length of a window in steps of the model."""
     from rstime.axis import Axis, duration
@@ -260,67 +170,6 @@ def _window(extent: int | str, series: Sequence[Series], grid: str | None) -> fl
             raise ConfigError("--window", f"{extent!r} beside stamps that are numbers", "Give a count of stamps.")
         return duration(extent) / axis.step
     return extent
-
-
-def _load(options: argparse.Namespace) -> RiskDiffusion:
-    from rstime.model import RiskDiffusion
-
-    model = RiskDiffusion.load(options.saved, device=options.device)
-    _say_support(options, model)
-    return model
-
-
-def _check_outputs(options: argparse.Namespace) -> None:
-    """Find out before the long work whether the results can be written, and whether counts make sense."""
-    from rstime.tables import check_target
-
-    taken = options.table, options.static, options.known
-    check_target("--out", options.out, *taken)
-    if options.joint_samples is not None:
-        check_target("--joint-samples", options.joint_samples, *taken, options.out)
-    if options.samples < 1:
-        raise ConfigError("--samples", f"{options.samples}", "Give a positive count.")
-    if options.command == "forecast" and isinstance(options.horizon, int) and options.horizon < 1:
-        raise ConfigError("--horizon", f"{options.horizon}", "Give a positive count, or a duration such as 24h.")
-
-
-@contextmanager
-def _naming(option: str, extent: int | str | None) -> Iterator[None]:
-    """Say which option a duration that cannot be read was given to."""
-    try:
-        yield
-    except ConfigError as error:
-        if error.field != "duration":
-            raise
-        remedy = "Give a positive count, or a duration of fixed length, such as 30min, 24h or 2D."
-        raise ConfigError(option, f"{extent!r} is not a positive duration", remedy) from error
-
-
-def _write(
-    options: argparse.Namespace, result: pd.DataFrame, posteriors: Sequence[Posterior], columns: Columns
-) -> None:
-    from rstime.answers import joint_samples
-    from rstime.tables import replacing, write
-
-    tables = {options.out: result}
-    if options.joint_samples is not None:
-        tables[options.joint_samples] = joint_samples(posteriors, columns)
-    with replacing(*tables) as drafts:
-        for draft, table in zip(drafts, tables.values(), strict=True):
-            write(table, draft)
-    for path, table in tables.items():
-        _say(options, f"{path}: {len(table)} rows")
-
-
-def _say_support(options: argparse.Namespace, model: RiskDiffusion) -> None:
-    from rstime.report import support_table
-
-    _say(options, f"smallest risk that the training data teach, by variable:\n{support_table(model.support)}")
-
-
-def _say(options: argparse.Namespace, text: str) -> None:
-    if not options.quiet:
-        print(text, file=sys.stderr)
 
 
 def _show_warning(

@@ -13,7 +13,7 @@ from rstime.answers import answer, future_rows
 from rstime.datasets import icu
 from rstime.errors import ConfigError
 from rstime.evaluation.linear import LinearBands
-from rstime.evaluation.study import HORIZON, NOMINAL, Answers, Study, judge, physionet_study, rows_of, silenced
+from rstime.evaluation.study import HORIZON, NOMINAL, Answers, Study, judge, physionet_study, silenced
 from rstime.frame import from_long, to_long
 from rstime.model import RiskDiffusion
 from rstime.plotting import plot_coverage, plot_forecast, plot_posterior
@@ -96,7 +96,7 @@ def answer_linear(study: Study, seed: int) -> Answers:
     bands, rng = LinearBands.fit(study.train), np.random.default_rng(seed)
     whole = [bands.impute(item, SAMPLES, rng) for item in study.test]
     late = [bands.impute(silenced(item), SAMPLES, rng) for item in study.test]
-    return whole, [Posterior(rows_of(p.series, slice(-HORIZON, None)), p.samples[:, -HORIZON:]) for p in late]
+    return whole, [Posterior(p.series.rows(slice(-HORIZON, None)), p.samples[:, -HORIZON:]) for p in late]
 
 
 def answer_model(study: Study, model: RiskDiffusion, seed: int) -> Answers:
@@ -105,11 +105,11 @@ def answer_model(study: Study, model: RiskDiffusion, seed: int) -> Answers:
     A forecast begins after the last reading; it is asked for long enough to reach the end of every stay.
     """
     whole = model.impute(study.test, samples=SAMPLES, seed=seed)
-    history = [rows_of(item, slice(None, -HORIZON)) for item in study.test]
+    history = [item.rows(slice(None, -HORIZON)) for item in study.test]
     quiet = [len(item.time) - 1 - int(np.flatnonzero(item.observed.any(1))[-1]) for item in history]
     late = model.forecast(history, HORIZON + max(quiet), samples=SAMPLES, seed=seed)
     parts = [slice(hours, hours + HORIZON) for hours in quiet]
-    return whole, [Posterior(rows_of(p.series, rows), p.samples[:, rows]) for p, rows in zip(late, parts, strict=True)]
+    return whole, [Posterior(p.series.rows(rows), p.samples[:, rows]) for p, rows in zip(late, parts, strict=True)]
 
 
 def write(
@@ -127,7 +127,7 @@ def write(
     answer(to_long(study.test), whole, quantiles=levels).to_csv(out / "answers.csv", index=False, float_format="%.6g")
     future_rows(late, quantiles=levels).to_csv(out / "forecast.csv", index=False, float_format="%.6g")
     for item, now, future, truth in list(zip(study.test, whole, late, study.truth, strict=True))[:PICTURES]:
-        history = rows_of(item, slice(None, -HORIZON))
+        history = item.rows(slice(None, -HORIZON))
         label = f"{item.item_id}: everything measured, and the posterior of the clean signal"
         figure = plot_posterior(now, truth, units=study.units, title=label)
         figure.savefig(out / f"posterior_{item.item_id}.png", dpi=120)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -208,12 +208,6 @@ def stamps(start: pd.Period, length: int, freq: str, name: str) -> NDArray[np.da
         origin = pd.Period(ordinal=0, freq=offset).start_time.value  # 1970, or the start of the first week of it
     ordinals = first + offset.n * np.arange(length, dtype=np.int64)
     return np.asarray((origin + ordinals * unit).view("datetime64[ns]"))
-
-
-def rows_of(series: Series, rows: slice) -> Series:
-    """Return some stamps of a series."""
-    fields = ("time", "value", "risk", "asked", "known")
-    return replace(series, **{name: getattr(series, name)[rows] for name in fields})
 
 
 def _rows(entry: Mapping[str, Any], field: str, name: str) -> Floats:

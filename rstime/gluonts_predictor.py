@@ -13,7 +13,7 @@ import numpy as np
 
 from rstime.errors import ModelFileError
 from rstime.gluonts_base import Predictor, SampleForecast
-from rstime.gluonts_data import Layout, rows_of
+from rstime.gluonts_data import Layout
 from rstime.gluonts_scale import ItemScale, recent_stamps, scaled, units
 from rstime.model import RiskDiffusion
 
@@ -73,9 +73,9 @@ class RiskDiffusionPredictor(Predictor):  # type: ignore[misc]  # GluonTS has no
         horizon, targets = self.prediction_length, max(self.layout.targets, 1)
         whole = [self.layout.read(entry, name, horizon) for entry, name in zip(entries, names, strict=True)]
         recent = slice(-(horizon + recent_stamps(self.context_length, horizon)), None)
-        scales = [units(rows_of(one, recent), self.scale) for one in whole]
+        scales = [units(one.rows(recent), self.scale) for one in whole]
         last = slice(-(self.context_length + horizon), None)
-        asked = [scaled(rows_of(one, last), *unit) for one, unit in zip(whole, scales, strict=True)]
+        asked = [scaled(one.rows(last), *unit) for one, unit in zip(whole, scales, strict=True)]
         answers = self.model.impute(asked, samples=samples, seed=self.seed, entries="missing")
         for entry, answer, (location, scale) in zip(entries, answers, scales, strict=True):
             path = (answer.samples[:, -horizon:] * scale + location)[..., :targets]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from rstime.gluonts_data import rows_of
 from rstime.scaling import location_scale, within_blocks
 from rstime.types import Floats, Series
 
@@ -95,8 +94,8 @@ def instances(series: Series, cuts: Iterable[int], context: int, horizon: int, s
     """Cut a series into windows of context and horizon around each cut, in the units that each is forecast in."""
     found = []
     for cut in cuts:
-        past = rows_of(series, slice(max(cut - recent_stamps(context, horizon), 0), cut))
-        window = rows_of(series, slice(max(cut - context, 0), cut + horizon))
+        past = series.rows(slice(max(cut - recent_stamps(context, horizon), 0), cut))
+        window = series.rows(slice(max(cut - context, 0), cut + horizon))
         if window.observed.any():
             named = replace(window, item_id=f"{series.item_id}@{cut}")
             found.append(scaled(named, *units(past, scale)))

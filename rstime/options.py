@@ -153,7 +153,7 @@ def _add_anomalies(command: argparse.ArgumentParser) -> None:
     add("--folds", type=int, default=8, metavar="N", help=text)
     text = "stamps in a block; as many as faults last, to see past them (default: 1)"
     add("--block", type=int, default=1, metavar="N", help=text)
-    command.set_defaults(samples=1, joint_samples=None)
+    command.set_defaults(samples=1, joint_samples=None, pictures=None)
 
 
 def _add_audit(command: argparse.ArgumentParser) -> None:
@@ -214,6 +214,7 @@ def _add_answers(command: argparse.ArgumentParser, name: str) -> None:
     add("--quantiles", type=quantiles, default=LEVELS, metavar="LEVELS", help=text)
     text = "write every sample too: item, time, variable, sample, value"
     add("--joint-samples", type=Path, metavar="FILE.parquet", help=text)
+    add("--pictures", type=Path, metavar="DIR", help="folder to draw the first 12 items into, a PNG file each")
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:

@@ -127,7 +127,6 @@ class Scaler:
             If a variable or covariate is unknown, a covariate is absent, or a transform does not suit a value.
         """
         value, risk = _aligned(series, self.variables, self.transform)
-        value = np.where(np.isfinite(risk), value, np.nan)
         asked = np.zeros(value.shape, dtype=bool)
         asked[:, [self.variables.index(name) for name in series.variables]] = series.asked
         static = series.static[_columns("static", series.static_names, self.static_names, series.item_id)]

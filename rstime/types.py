@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -113,6 +113,12 @@ class Series:
     def observed(self) -> Bools:
         """(T, C) where a measurement exists."""
         return np.isfinite(self.risk)
+
+    def rows(self, rows: slice) -> Series:
+        """Return some stamps of the item."""
+        return replace(
+            self, **{name: getattr(self, name)[rows] for name in ("time", "value", "risk", "asked", "known")}
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from rstime import demo
 from rstime.datasets import icu
 from rstime.errors import ConfigError
 from rstime.evaluation.linear import LinearBands
-from rstime.evaluation.study import HORIZON, judge, rows_of
+from rstime.evaluation.study import HORIZON, judge
 from rstime.model import RiskDiffusion
 from rstime.types import Posterior, Series
 
@@ -43,13 +43,13 @@ class Stand:
         """Forecast from the last reading on, as the model does, not from the last stamp."""
         longer = []
         for stay in items:
-            item = rows_of(stay, slice(0, int(np.flatnonzero(stay.observed.any(1))[-1]) + 1))
+            item = stay.rows(slice(0, int(np.flatnonzero(stay.observed.any(1))[-1]) + 1))
             time = np.concatenate([item.time, item.time[-1] + STEP * np.arange(1, horizon + 1)])
             empty = np.full((horizon, len(item.variables)), np.inf)
             value, risk = np.concatenate([item.value, empty]), np.concatenate([item.risk, empty])
             longer.append(Series(item.item_id, time, item.variables, value, risk))
         whole = self.impute(longer, samples=samples, seed=seed)
-        return [Posterior(rows_of(p.series, slice(-horizon, None)), p.samples[:, -horizon:]) for p in whole]
+        return [Posterior(p.series.rows(slice(-horizon, None)), p.samples[:, -horizon:]) for p in whole]
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from gluonts.model.predictor import Predictor
 from oracles.entries import QUIET, Entry, gaussian, refuse, waves
 from rstime.errors import ConfigError
 from rstime.gluonts import RiskDiffusionEstimator, RiskDiffusionPredictor
-from rstime.gluonts_data import rows_of
 from rstime.gluonts_scale import ItemScale, instances
 from rstime.model import RiskDiffusion
 from rstime.types import Series
@@ -146,7 +145,7 @@ def test_windows_are_scaled_by_what_came_before_their_forecast() -> None:
     series = Series("x", np.arange(60.0), ("y",), value, risk)
     scale = ItemScale.fit([series], 4)
     one = instances(series, [40], 10, 5, scale)[0]
-    location, spread = scale.of(rows_of(series, slice(10, 40)))  # two windows of 15
+    location, spread = scale.of(series.rows(slice(10, 40)))  # two windows of 15
     assert one.item_id == "x@40"
     np.testing.assert_allclose(one.value, (value[30:45] - location) / spread)
     np.testing.assert_allclose(one.risk, risk[30:45] / spread)

@@ -53,7 +53,7 @@ FITTING = {
     "noise_rule",
 }
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model", "model_state", "model_scores"}
-SHOW = {"plotting", "report"}
+SHOW = {"plotting", "pictures", "report"}
 GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_lightning", "gluonts_predictor"}
 EVALUATED = {
     f"evaluation.{name}"
@@ -135,6 +135,7 @@ ALLOWED: dict[str, set[str]] = {
     "gluonts": MODEL | GLUONTS,
     "imputer": MODEL,
     "plotting": MODEL,
+    "pictures": BASE | {"plotting"},
     "plotting_risk": {"errors", "plotting", "risk"},
     "report": MODEL | {"plotting"},
     "audit": MODEL | {"report"},
@@ -189,7 +190,10 @@ ALLOWED: dict[str, set[str]] = {
     "cli_data": BASE | {"report", "datasets", "cli_convert"},
     "cli_evaluate": BASE | FRAMES | {"report", "tables", "evaluation"} | {f"evaluation.{name}" for name in COMMANDS},
     "cli_audit": MODEL | {"tables", "audit", "plotting_audit"},
-    "cli": MODEL | SHOW | {"tables", "options", "demo", "cli_audit", "cli_data", "cli_evaluate"},
+    "cli_input": MODEL | {"tables", "report"},
+    "cli_answers": MODEL | {"tables", "pictures", "cli_input"},
+    "cli": MODEL
+    | {"tables", "options", "report", "demo", "cli_input", "cli_answers", "cli_audit", "cli_data", "cli_evaluate"},
 }
 EDGES = (
     FRAMES
@@ -203,6 +207,8 @@ EDGES = (
         "tables",
         "options",
         "cli",
+        "cli_input",
+        "cli_answers",
         "cli_data",
         "cli_evaluate",
         "demo",

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from oracles.fake_model import LEVELS, FakeModel, run
+from rstime.pictures import draw
+from rstime.types import Posterior, Series
 
 
 def test_result_repeats_every_row_to_the_letter_and_adds_the_answer(
@@ -103,3 +106,35 @@ def test_covariates_reach_the_series(fake: type[FakeModel], table: Path, tmp_pat
     assert first.known_names == ("dose",)
     assert first.known is not None
     assert np.all(first.known == 1.5)
+
+
+def test_pictures_of_the_first_items(
+    fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files have the item's number and name, without what a name of a file cannot hold; the longest past is cut."""
+    folder, out = tmp_path / "pictures", tmp_path / "r.csv"
+    assert run("impute", "model", table, "--out", out, "--pictures", folder) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["01-007.png", "02-A.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.iterdir())
+    many = tmp_path / "many.csv"
+    rows = [f"ward/{i},2024-01-01 {t:02d}:00,hr,{60 + t},1\n" for i in range(14) for t in range(24)]
+    many.write_text("item_id,timestamp,variable,value,sd\n" + "".join(rows))
+    assert run("forecast", "model", many, "--horizon", 2, "--out", out, "--pictures", folder) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"{folder}: 12 pictures, of the first 12 of 14 items"
+    assert (folder / "12-ward_11.png").exists()
+    assert len(list(folder.iterdir())) == 14
+
+
+def test_a_forecast_is_drawn_after_four_horizons_of_readings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    time = np.arange(40.0)
+    history = Series("a", time, ("hr",), time[:, None], np.ones((40, 1)))
+    future = Series("a", 40 + np.arange(3.0), ("hr",), np.full((3, 1), np.nan), np.full((3, 1), np.inf))
+    drawn: list[Series] = []
+
+    def plot(past: Series, answer: Posterior) -> Figure:
+        drawn.append(past)
+        return Figure()
+
+    monkeypatch.setattr("rstime.pictures.plot_forecast", plot)
+    assert draw(tmp_path, [Posterior(future, np.zeros((2, 3, 1)))], [history]) == [tmp_path / "01-a.png"]
+    assert drawn[0].time.tolist() == list(range(28, 40))

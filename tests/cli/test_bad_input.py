@@ -19,6 +19,15 @@ def test_a_folder_is_no_output(fake: type[FakeModel], table: Path, capsys: pytes
     assert not fake.calls
 
 
+def test_a_file_is_no_folder_for_pictures(
+    fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, problem in ((table, f"--pictures: {table} is a file"), (tmp_path / "no" / "p", "the folder of")):
+        assert run("impute", "model", table, "--out", tmp_path / "r.csv", "--pictures", name) == 2
+        assert problem in capsys.readouterr().err.splitlines()[-1]
+    assert not fake.calls
+
+
 @pytest.mark.parametrize(
     ("row", "names"),
     [

@@ -16,7 +16,6 @@ from rstime.evaluation.methods import METHODS, ours
 from rstime.evaluation.protocol import Task
 from rstime.evaluation.run import evaluate
 from rstime.evaluation.spec import NAMED
-from rstime.evaluation.study import rows_of
 from rstime.evaluation.tally import tally
 from rstime.evaluation.tasks import build
 from rstime.model import RiskDiffusion
@@ -37,7 +36,7 @@ def waves(count=3, steps=120, ahead=0):
     late = np.arange(steps)[:, None] >= steps - (ahead or 10)
     tests = [Series(*p, y, np.where(late, np.inf, r), asked=late) for p, y, r in zip(parts, noisy, risk, strict=True)]
     past = slice(steps - ahead)
-    train = [rows_of(Series(*p, y, r), past) for p, y, r in zip(parts, noisy, risk, strict=True)]
+    train = [Series(*p, y, r).rows(past) for p, y, r in zip(parts, noisy, risk, strict=True)]
     late = [late] * count
     nothing = [np.zeros_like(mask) for mask in late]
     hidden, future = (nothing, late) if ahead else (late, [])

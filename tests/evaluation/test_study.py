@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rstime.datasets import physionet2012
-from rstime.evaluation.study import HORIZON, NOMINAL, PHYSIONET_UNITS, Study, judge, physionet_study, rows_of, silenced
+from rstime.evaluation.study import HORIZON, NOMINAL, PHYSIONET_UNITS, Study, judge, physionet_study, silenced
 from rstime.types import Posterior, Series
 
 SIGMA = {"missing": 1.0, "noisy": 0.3, "future": 2.0}
@@ -22,7 +22,7 @@ def calibrated(rng: np.random.Generator, samples: int = 100) -> tuple[Study, tup
         mean = 3 * rng.normal(size=(24, 2)) * SCALE
         truth = mean + spread * rng.normal(size=mean.shape)
         item = Series(f"p{index}", np.arange(24.0), ("a", "b"), mean, risk)
-        ahead = rows_of(silenced(item), slice(-HORIZON, None))
+        ahead = silenced(item).rows(slice(-HORIZON, None))
         middle = truth[-HORIZON:] + SIGMA["future"] * SCALE * rng.normal(size=(HORIZON, 2))
         whole.append(Posterior(item, mean + spread * rng.normal(size=(samples, 24, 2))))
         late.append(Posterior(ahead, middle + SIGMA["future"] * SCALE * rng.normal(size=(samples, HORIZON, 2))))
@@ -70,7 +70,7 @@ def test_truth_that_is_not_known_is_not_judged() -> None:
 
 def test_rows_and_silence() -> None:
     item = Series("a", np.arange(20.0), ("x",), np.ones((20, 1)), np.zeros((20, 1)))
-    assert rows_of(item, slice(None, -HORIZON)).time.tolist() == list(range(8))
+    assert item.rows(slice(None, -HORIZON)).time.tolist() == list(range(8))
     assert silenced(item).observed[:, 0].tolist() == [True] * 8 + [False] * 12
 
 
