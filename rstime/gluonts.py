@@ -13,7 +13,8 @@ from rstime.gluonts_data import Layout, period_offset
 from rstime.gluonts_lightning import lightning_loop
 from rstime.gluonts_predictor import RiskDiffusionPredictor as RiskDiffusionPredictor
 from rstime.gluonts_risk import with_risk as with_risk
-from rstime.gluonts_scale import ItemScale, instances
+from rstime.gluonts_scale import ItemScale, instances, recent_stamps
+from rstime.gluonts_season import seasons_of
 from rstime.model import RiskDiffusion
 from rstime.training import Trainer, TrainingConfig
 from rstime.types import Series
@@ -173,7 +174,8 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         readings = sum(int(one.observed.sum()) for one in series)
         model = self._new("tiny" if readings < LITTLE else "small")
         block = max(self.prediction_length // BLOCKS, SHORTEST)
-        scale = ItemScale.fit(series, block) if self.scaling else None
+        recent = recent_stamps(self.context_length, self.prediction_length)
+        scale = ItemScale.fit(series, block, recent, seasons_of(self.freq)) if self.scaling else None
         held_out = None if validation_data is None else _read(layout, list(validation_data))
         options = self.trainer_kwargs
         epochs = options.get("max_epochs", 100 if self.trainer == "lightning" else None)

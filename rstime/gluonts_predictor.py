@@ -14,7 +14,7 @@ import numpy as np
 from rstime.errors import ModelFileError
 from rstime.gluonts_base import Predictor, SampleForecast
 from rstime.gluonts_data import Layout
-from rstime.gluonts_scale import ItemScale, recent_stamps, scaled, units
+from rstime.gluonts_scale import ItemScale, units
 from rstime.model import RiskDiffusion
 
 CHUNK = 64
@@ -72,13 +72,12 @@ class RiskDiffusionPredictor(Predictor):  # type: ignore[misc]  # GluonTS has no
         names = [f"{first + k}: {entry.get('item_id', '')}" for k, entry in enumerate(entries)]
         horizon, targets = self.prediction_length, max(self.layout.targets, 1)
         whole = [self.layout.read(entry, name, horizon) for entry, name in zip(entries, names, strict=True)]
-        recent = slice(-(horizon + recent_stamps(self.context_length, horizon)), None)
-        scales = [units(one.rows(recent), self.scale) for one in whole]
+        scales = [units(one.rows(slice(-horizon)), self.scale, horizon) for one in whole]
         last = slice(-(self.context_length + horizon), None)
-        asked = [scaled(one.rows(last), *unit) for one, unit in zip(whole, scales, strict=True)]
+        asked = [unit.scaled(one.rows(last)) for one, unit in zip(whole, scales, strict=True)]
         answers = self.model.impute(asked, samples=samples, seed=self.seed, entries="missing")
-        for entry, answer, (location, scale) in zip(entries, answers, scales, strict=True):
-            path = (answer.samples[:, -horizon:] * scale + location)[..., :targets]
+        for entry, answer, unit in zip(entries, answers, scales, strict=True):
+            path = (answer.samples[:, -horizon:] * unit.scale + unit.centre[-horizon:])[..., :targets]
             yield SampleForecast(
                 samples=(path if self.layout.targets else path[..., 0]).astype(np.float32),
                 start_date=entry["start"] + np.shape(entry["target"])[-1],

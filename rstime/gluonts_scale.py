@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rstime.gluonts_season import BACK, expected
 from rstime.scaling import location_scale, within_blocks
 from rstime.types import Floats, Series
 
@@ -22,14 +23,17 @@ FEW = 8
 class ItemScale:
     """What is typical of the items that a global model was fitted to, to scale items of few readings or none.
 
-    A window is scaled by what came before its forecast: the mean of the readings and their spread within blocks, with
-    the noise taken off (`rstime.scaling`). A series that wanders has a spread within blocks, where the spread over all
-    its past says how long that is; and recent blocks tell quiet times from restless ones.
+    A window is scaled by what came before its forecast: the profiles of its seasons (`rstime.gluonts_season`), and of
+    what they leave the mean and the spread within blocks, with the noise taken off (`rstime.scaling`). A series that
+    wanders has a spread within blocks, where the spread over all its past says how long that is; and recent blocks tell
+    quiet times from restless ones.
 
     Attributes
     ----------
-    block
-        Stamps of a block.
+    block, recent
+        Stamps of a block, and before a forecast those that say its location and scale.
+    seasons
+        Stamps in each kind of season.
     location, spread
         (C,) median of the items' locations, and their standard deviation.
     scale
@@ -39,40 +43,50 @@ class ItemScale:
     """
 
     block: int
+    recent: int
+    seasons: tuple[int, ...]
     location: Floats
     spread: Floats
     scale: Floats
     relative: Floats
 
     @classmethod
-    def fit(cls, series: Sequence[Series], block: int) -> ItemScale:
+    def fit(cls, series: Sequence[Series], block: int, recent: int, seasons: tuple[int, ...] = ()) -> ItemScale:
         """Learn what is typical from all items with at least two different readings of a variable."""
         columns = []
         for column in range(len(series[0].variables)):
-            parts = [_own(one, column, block) for one in series]
-            locations = np.array([part[0] for part in parts if part[2]]) if any(p[2] for p in parts) else np.zeros(1)
-            moving = np.array([part[:2] for part in parts if part[1] > 0]).reshape(-1, 2)
+            parts = [_own(one, column, block, len(one.time), seasons) for one in series]
+            locations = (
+                np.array([part.location for part in parts if part.count])
+                if any(p.count for p in parts)
+                else np.zeros(1)
+            )
+            moving = np.array([(part.location, part.scale) for part in parts if part.scale > 0]).reshape(-1, 2)
             columns.append((float(np.median(locations)), float(np.std(locations)), *_typical(moving)))
-        return cls(block, *np.array(columns, dtype=np.float64).T)
+        return cls(block, recent, seasons, *np.array(columns, dtype=np.float64).T)
 
-    def of(self, series: Series) -> tuple[Floats, Floats]:
-        """Location and scale of the stamps of an item, each (C,), in the units of its variables.
+    @property
+    def behind(self) -> int:
+        """Stamps before a forecast that are looked at."""
+        return max(self.recent, BACK * max(self.seasons, default=0))
+
+    def of(self, series: Series, ahead: int = 0) -> Units:
+        """Return the units of an item's stamps and of those ahead of it.
 
         An item of n readings has scale^2 = (n s^2 + k t^2) / (n + k) + e^2: s its own, t the typical one, k `FEW`,
         e the standard error of its location that comes from noise. An item without readings gets the typical location,
         and a scale that covers how locations vary.
         """
-        found = []
+        centres, scales = [], []
         for column in range(len(series.variables)):
-            location, scale, count, error = _own(series, column, self.block)
-            if not count:
-                location = float(self.location[column])
+            own = _own(series, column, self.block, self.recent, self.seasons, ahead)
+            location = own.location if own.count else float(self.location[column])
             typical = self.scale[column] * (abs(location) if self.relative[column] else 1.0)
             typical = typical if typical > 0 else 1.0
-            square = (count * scale**2 + FEW * typical**2) / (count + FEW) + error**2
-            found.append((location, np.sqrt(square if count else typical**2 + self.spread[column] ** 2)))
-        location, scale = np.array(found).T
-        return location, scale
+            square = (own.count * own.scale**2 + FEW * typical**2) / (own.count + FEW) + own.error**2
+            centres.append(location + own.profile)
+            scales.append(np.sqrt(square if own.count else typical**2 + self.spread[column] ** 2))
+        return Units(np.stack(centres, axis=1), np.array(scales))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as lists that JSON can hold."""
@@ -81,8 +95,40 @@ class ItemScale:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> ItemScale:
         """Read it back."""
-        names = [name for name in cls.__dataclass_fields__ if name != "block"]
-        return cls(int(state["block"]), *(np.array(state[name], dtype=np.float64) for name in names))
+        numbers = [np.array(state[name], dtype=np.float64) for name in ("location", "spread", "scale", "relative")]
+        return cls(int(state["block"]), int(state["recent"]), tuple(int(one) for one in state["seasons"]), *numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What an item is scaled by: value = centre + scale x number.
+
+    Attributes
+    ----------
+    centre
+        (T, C) location and profile of the seasons; NaN where a reading is to be left out.
+    scale
+        (C,).
+    """
+
+    centre: Floats
+    scale: Floats
+
+    def scaled(self, series: Series) -> Series:
+        """Return the last of the stamps, those of an item, in these units."""
+        value = (series.value - self.centre[len(self.centre) - len(series.time) :]) / self.scale
+        return replace(series, value=value, risk=np.where(np.isfinite(value), series.risk / self.scale, np.inf))
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What the readings of a variable of an item say: see `ItemScale.of`; scale 0 of a constant, profile (T,)."""
+
+    location: float
+    scale: float
+    count: int
+    error: float
+    profile: Floats
 
 
 def recent_stamps(context: int, horizon: int) -> int:
@@ -94,37 +140,34 @@ def instances(series: Series, cuts: Iterable[int], context: int, horizon: int, s
     """Cut a series into windows of context and horizon around each cut, in the units that each is forecast in."""
     found = []
     for cut in cuts:
-        past = series.rows(slice(max(cut - recent_stamps(context, horizon), 0), cut))
         window = series.rows(slice(max(cut - context, 0), cut + horizon))
         if window.observed.any():
             named = replace(window, item_id=f"{series.item_id}@{cut}")
-            found.append(scaled(named, *units(past, scale)))
+            found.append(units(series.rows(slice(cut)), scale, len(series.time[cut : cut + horizon])).scaled(named))
     return found
 
 
-def units(series: Series, scale: ItemScale | None) -> tuple[Floats, Floats]:
-    """Location and scale of an item, each (C,); 0 and 1 where items are not scaled."""
-    count = len(series.variables)
-    return (np.zeros(count), np.ones(count)) if scale is None else scale.of(series)
+def units(past: Series, scale: ItemScale | None, ahead: int) -> Units:
+    """Return the units of an item and of the stamps ahead of it; 0 and 1 where items are not scaled."""
+    if scale is None:
+        return Units(np.zeros((len(past.time) + ahead, len(past.variables))), np.ones(len(past.variables)))
+    return scale.of(past.rows(slice(-scale.behind, None)), ahead)
 
 
-def scaled(series: Series, location: Floats, scale: Floats) -> Series:
-    """Return an item less its location over its scale, with risk over the scale."""
-    return replace(series, value=(series.value - location) / scale, risk=series.risk / scale)
-
-
-def _own(series: Series, column: int, block: int) -> tuple[float, float, int, float]:
-    """Location, scale (0 of a constant), number of readings, standard error of the location by noise alone."""
-    seen = series.observed[:, column]
-    value, risk = series.value[seen, column], series.risk[seen, column]
-    if not len(value):
-        return 0.0, 0.0, 0, 0.0
+def _own(series: Series, column: int, block: int, recent: int, seasons: tuple[int, ...], ahead: int = 0) -> Own:
+    value, risk = series.value[:, column], series.risk[:, column]
+    constant = not np.isfinite(risk).any() or np.nanmax(value) - np.nanmin(value) <= 1e-12 * abs(np.nanmean(value))
+    profile = np.zeros(len(value) + ahead) if constant else expected(value, risk, seasons, ahead)
+    value = (value - profile[: len(value)])[-recent:]
+    seen = np.flatnonzero(np.isfinite(value))
+    if not len(seen):
+        return Own(0.0, 0.0, 0, 0.0, profile)
+    value, risk = value[seen], risk[-recent:][seen]
     location, scale = location_scale(value, risk)
-    scale = within_blocks(value, risk, np.flatnonzero(seen) // block) or scale
-    constant = np.ptp(value) <= 1e-12 * abs(location)
+    scale = within_blocks(value, risk, seen // block) or scale
     weight = 1 / (scale**2 + risk**2) ** 2  # near those of `location_scale`, whose variance is that over all readings
     error = float(((weight * risk) ** 2).sum() ** 0.5 / weight.sum())
-    return location, 0.0 if constant else scale, len(value), error
+    return Own(location, 0.0 if constant else scale, len(value), error, profile)
 
 
 def _typical(moving: Floats) -> tuple[float, float]:

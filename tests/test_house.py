@@ -54,7 +54,7 @@ FITTING = {
 }
 MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model", "model_state", "model_scores"}
 SHOW = {"plotting", "pictures", "report"}
-GLUONTS = {"gluonts_risk", "gluonts_data", "gluonts_scale", "gluonts_base", "gluonts_lightning", "gluonts_predictor"}
+GLUONTS = {f"gluonts_{x}" for x in ("risk", "data", "season", "scale", "base", "lightning", "predictor")}
 EVALUATED = {
     f"evaluation.{name}"
     for name in (
@@ -128,7 +128,8 @@ ALLOWED: dict[str, set[str]] = {
     # faces
     "gluonts_risk": BASE,
     "gluonts_data": BASE | {"gluonts_risk"},
-    "gluonts_scale": BASE | {"scaling", "gluonts_data"},
+    "gluonts_season": BASE | {"scaling", "gluonts_data"},
+    "gluonts_scale": BASE | {"scaling", "gluonts_season"},
     "gluonts_base": BASE,
     "gluonts_lightning": {"errors", "examples", "training"},
     "gluonts_predictor": MODEL | GLUONTS,
@@ -216,7 +217,7 @@ EDGES = (
         "evaluation",
     }
 )
-EDGES |= {"audit", "risk_rule", "risk.sensors", "readers", "cli_convert", "gluonts_data"}
+EDGES |= {"audit", "risk_rule", "risk.sensors", "readers", "cli_convert", "gluonts_data", "gluonts_season"}
 NO_FRAMES = {name for name in ALLOWED if not {name, name.split(".")[0]} & EDGES}
 
 
