@@ -81,6 +81,9 @@ def test_pit_is_uniform_for_calibrated_samples_and_not_for_narrow_ones(rng):
     assert stats.kstest(good, "uniform").statistic < 0.035
     assert stats.kstest(narrow, "uniform").statistic > 0.1
     assert scores.pit(np.zeros((3, 1)), np.zeros(1)) == pytest.approx(0.5)
+    np.testing.assert_allclose(
+        scores.pit(np.array([[0.0], [1.0], [2.0]]), [-1.0, 1.0, 1.5]), np.array([0.5, 2, 2.5]) / 4
+    )
 
 
 def test_gaussian_nll_is_minus_the_log_density():
@@ -228,6 +231,7 @@ def test_scores_equal_those_of_gluonts(rng):
 
 def test_both_ends_of_an_interval_are_inside_and_its_score_is_of_the_95_percent_one_by_default():
     assert scores.coverage([0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 2.0]) == pytest.approx(2 / 3)
+    assert scores.coverage(np.zeros(5), np.ones(5), [0.0, 0.5, 1.0, 2.0, -1.0]) == pytest.approx(3 / 5)
     assert scores.msis([0.0], [2.0], [3.0], scale=1.0) == pytest.approx(2 + 2 / 0.05)
 
 

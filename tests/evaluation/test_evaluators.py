@@ -59,6 +59,14 @@ def test_every_score_of_gluonts_comes_out(rng: np.random.Generator) -> None:
     assert total["MAE_Coverage"] == pytest.approx(np.mean([abs(total[f"Coverage[{q}]"] - q) for q in levels]))
 
 
+def test_a_target_on_its_quantile_is_covered() -> None:
+    start = pd.Period("2026-01-01", "D")
+    forecast = SampleForecast(np.full((9, 3), 2.0), start)
+    series = pd.Series([1.0, 2.0, 2.0, 2.0, 3.0], pd.period_range(start - 2, periods=5, freq="D"))
+    _, items = Evaluator()([series], [forecast])
+    assert items["Coverage[0.5]"].tolist() == pytest.approx([2 / 3])
+
+
 def test_season_comes_from_the_frequency(rng: np.random.Generator) -> None:
     series, answers = [truth(rng, (52,))], forecasts(rng, 1, ())
     assert Evaluator()(series, answers)[0]["MASE"] == Evaluator(seasonality=1)(series, answers)[0]["MASE"]
@@ -155,6 +163,7 @@ def test_scores_are_those_of_the_functions_by_kind_variable_and_risk(rng: np.ran
             "noisy_truth": 0.0,
         }
         assert {key: total[f"{name}/{key}"] for key in want} == pytest.approx(want), name
+    assert {name.partition("/")[0] for name in total if "risk" in name} == {"noisy[risk 0-0.5]", "noisy[risk 0.5-1]"}
     assert items["kind"].tolist() == ["missing", "noisy", "all"] * 3
     entries = items[items["kind"] == "all"]
     mean = np.average(entries["crps"], weights=entries["entries"])

@@ -93,6 +93,9 @@ def test_the_interval_of_a_mean_is_its_standard_error_and_pairing_takes_off_what
     assert middle == pytest.approx(own.mean(), abs=1e-9)
     assert (high - low) / 2 == pytest.approx(1.96 * own.std() / 20, rel=0.06)
     assert (low + high) / 2 == pytest.approx(own.mean(), abs=0.01)
+    middle, low, high = difference([made(own)], [made(0 * own)], draws=4000, level=0.5)["wql"]
+    for end in (middle - low, high - middle):
+        assert end == pytest.approx(0.674 * own.std() / 20, rel=0.1)
 
 
 def test_items_of_a_block_are_drawn_together_so_that_copies_tell_nothing_new():
