@@ -20,6 +20,8 @@ from rstime.types import Posterior
 if TYPE_CHECKING:
     from rstime.model import RiskDiffusion
 
+SEASONS = "-seasons"
+
 Answer: TypeAlias = Callable[[Task, Settings], Iterator[Posterior]]
 
 
@@ -53,6 +55,8 @@ class Method:
 def ours(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
     """Fit our model, "diffusion" or "gaussian", and answer: forecasts of many series by the GluonTS face.
 
+    With "-seasons" after its name, each series is expected to do what its days and weeks before did.
+
     Raises
     ------
     PackageError
@@ -81,7 +85,8 @@ def _forecasts(task: Task, settings: Settings, model: str) -> Iterator[Posterior
         ahead,
         task.window - ahead,
         risk="risk",
-        model=model,
+        model=model.removesuffix(SEASONS),
+        seasons=model.endswith(SEASONS),
         trainer_kwargs={"max_minutes": settings.minutes, "enable_progress_bar": False},
         seed=settings.seed,
     )
@@ -115,7 +120,8 @@ def _both(answer: Answer) -> dict[str, Answer]:
 
 def _ours(model: str) -> Method:
     found = dict.fromkeys(("known", "keep", "drop"), partial(ours, model=model))
-    return Method(("forecast", "impute"), found, trained=True, adjusted=True)
+    tasks = ("forecast",) if model.endswith(SEASONS) else ("forecast", "impute")
+    return Method(tasks, found, trained=True, adjusted=True)
 
 
 def _network(name: str, covariate: bool = False) -> Method:
@@ -134,6 +140,8 @@ def _peer(name: str) -> Method:
 METHODS: Mapping[str, Method] = {
     "diffusion": _ours("diffusion"),
     "gaussian": _ours("gaussian"),
+    "diffusion-seasons": _ours("diffusion-seasons"),
+    "gaussian-seasons": _ours("gaussian-seasons"),
     "local-level": Method(
         ("forecast", "impute"), {"known": local_level, "keep": local_level_unknown, "drop": local_level}
     ),

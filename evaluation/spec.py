@@ -291,6 +291,8 @@ _ALL = (
     _M4,
     _half(_M4, 0.5, 0.5),
     replace(_M4, name="m4-hourly-graded", grade="graded", low=0.01, high=0.5),
+    replace(_M4, name="m4-hourly-four-clean", origins=4),
+    replace(_half(_M4, 0.5, 0.5), name="m4-hourly-four-half", origins=4),
     replace(_M4, name="m4-hourly-50-clean", items=50),
     replace(_half(_M4, 0.5, 0.5), name="m4-hourly-50-half", items=50),
     _ETTH1,

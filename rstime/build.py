@@ -19,12 +19,12 @@ from rstime.gaussian import GaussianModel
 from rstime.network.transformer import SIZES, Transformer
 from rstime.windows import Item, Windows
 
-JOINT = 700  # measurements a window up to which all of them are treated together
-CELLS = 2000  # entries a window, missing ones included, up to which the Gaussian model alone treats them so
+JOINT = 700  # measurements a window up to which all of them are treated together, by the prior and by the network
+CELLS = 2000  # entries a window, missing ones included, up to which the prior treats them so
 
 
 def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig, correlated: Parts = ()) -> dict[str, Any]:
-    """Choose the prior's structure by size: joint over variables and time, or each variable on its own.
+    """Choose the structure by size: all entries together, or each variable (and, of the network, each step) on its own.
 
     Parameters
     ----------
@@ -38,13 +38,15 @@ def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig, cor
     Returns
     -------
     dict
-        Arguments of GaussianModel, as plain numbers.
+        Arguments of GaussianModel, and the attention of the network, as plain numbers and text.
     """
+    few = measurements(windows, 0.9) <= JOINT
     plan = {
         "channels": items[0].value.shape[1],
         "covariates": items[0].covariates.shape[1],
         "window": config.window,
-        "joint": measurements(windows, 0.9) <= JOINT or (config.model == "gaussian" and cells(windows) <= CELLS),
+        "joint": few or cells(windows) <= CELLS,
+        "attention": "joint" if few else "axial",
     }
     return {**plan, "correlated": correlated} if correlated else plan
 
@@ -65,18 +67,19 @@ def cells(windows: Windows) -> int:
     return windows.draw(64, np.random.default_rng(0)).risk[0].numel()
 
 
-def build_denoiser(prior: Mapping[str, Any], config: ModelConfig, seed: int) -> Denoiser:
+def build_denoiser(plan: Mapping[str, Any], config: ModelConfig, seed: int) -> Denoiser:
     """Build an untrained denoiser; its network's output is zero, so that it is the prior.
 
     Parameters
     ----------
-    prior
-        Arguments of GaussianModel, as `plan_prior` gives them; they also choose the attention.
+    plan
+        As `plan_prior` gives it.
     config
         What kind of model.
     seed
         Of the network's weights.
     """
+    prior = {name: value for name, value in plan.items() if name != "attention"}
     gaussian = GaussianModel(**prior)
     if config.prior == "white":
         gaussian.whiten()
@@ -84,7 +87,7 @@ def build_denoiser(prior: Mapping[str, Any], config: ModelConfig, seed: int) -> 
         return Denoiser(gaussian, None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        size = replace(SIZES[config.size], attention="joint" if prior["joint"] else "axial")
+        size = replace(SIZES[config.size], attention=plan["attention"])
         network = Transformer(size, prior["channels"], prior["covariates"], config.window)
     return Denoiser(gaussian, network)
 

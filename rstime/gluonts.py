@@ -68,6 +68,9 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         Number of categories of each static category; counted in the training data if None.
     scaling
         Scale each window by what its item did before the forecast (`rstime.gluonts_scale.ItemScale`).
+    seasons
+        With scaling, expect what the days and weeks before did (of coarser stamps, the years), each item for itself
+        (`rstime.gluonts_season`). A gain for most items with a season; where a few large ones prevail, compare.
     batch_size
         Windows a step, as other estimators have it; 0 for a number that suits their length.
     num_batches_per_epoch
@@ -111,6 +114,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         num_past_feat_dynamic_real: int = 0,
         cardinality: list[int] | None = None,
         scaling: bool = True,
+        seasons: bool = False,
         batch_size: int = 32,
         trainer: str = "rstime",
         num_batches_per_epoch: int = 50,
@@ -127,7 +131,8 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
             raise ConfigError("cardinality", problem, "Give one number a category, or None.")
         period_offset(freq)
         self.freq, self.prediction_length, self.context_length, self.risk = freq, prediction_length, context, risk
-        self.model, self.size, self.scaling, self.seed = model, size, scaling, seed
+        self.model, self.size, self.seed = model, size, seed
+        self.scaling, self.seasons = scaling, seasons_of(freq) if seasons else ()
         self.dynamic, self.static, self.past = num_feat_dynamic_real, num_feat_static_real, num_past_feat_dynamic_real
         self.categories, self.cardinality = num_feat_static_cat, cardinality
         self.batch_size, self.num_batches_per_epoch = batch_size, num_batches_per_epoch
@@ -175,7 +180,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         model = self._new("tiny" if readings < LITTLE else "small")
         block = max(self.prediction_length // BLOCKS, SHORTEST)
         recent = recent_stamps(self.context_length, self.prediction_length)
-        scale = ItemScale.fit(series, block, recent, seasons_of(self.freq)) if self.scaling else None
+        scale = ItemScale.fit(series, block, recent, self.seasons) if self.scaling else None
         held_out = None if validation_data is None else _read(layout, list(validation_data))
         options = self.trainer_kwargs
         epochs = options.get("max_epochs", 100 if self.trainer == "lightning" else None)

@@ -92,18 +92,21 @@ def test_days_that_repeat_are_forecast_nearly_as_well_as_they_repeat() -> None:
     entries = [{"start": start, "target": y[:288], "sd": 7 * r[:288]} for y, r in zip(noisy, risk, strict=True)]
     known, ignored = with_risk(entries, "sd"), with_risk(entries, 0.0)
 
-    def error(data: list[Entry]) -> tuple[float, float]:
-        answers = list(gaussian(24, 60, risk="risk", freq="h").train(data).predict(data, num_samples=200))
+    def error(data: list[Entry], seasons: bool = True) -> tuple[float, float]:
+        answers = list(
+            gaussian(24, 60, risk="risk", freq="h", seasons=seasons).train(data).predict(data, num_samples=200)
+        )
         ends = np.array([[f.quantile(q) for q in (0.05, 0.5, 0.95)] for f in answers]) / 7 - 50 / 7
         truth = clean[:, 288:]
         return float(np.sqrt(np.square(ends[:, 1] - truth).mean())), float(
             np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 2]))
         )
 
-    (mine, holds), (naive, _) = error(known), error(ignored)
+    (mine, holds), (naive, _), (without, _) = error(known), error(ignored), error(known, seasons=False)
     assert mine < 0.16
     assert 0.8 < holds < 0.99
     assert naive > 1.5 * mine
+    assert without > 1.5 * mine
 
 
 def test_missing_values_at_the_end_do_not_move_the_forecast() -> None:
