@@ -117,6 +117,7 @@ def test_windows_of_a_series_are_a_block_and_those_of_a_single_series_blocks_in_
     assert tally(task, answers(task)).blocks == (0, 1, 2, 3)
     single = blocks([f"etth1@{start}" for start in range(11520, 14400, 120)])
     assert single == tuple(np.repeat(np.arange(8), 3).tolist())
+    assert blocks([f"x@{k}" for k in range(64)]) == tuple(np.repeat(np.arange(16), 4).tolist())
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
