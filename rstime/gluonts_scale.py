@@ -56,11 +56,7 @@ class ItemScale:
         columns = []
         for column in range(len(series[0].variables)):
             parts = [_own(one, column, block, len(one.time), seasons) for one in series]
-            locations = (
-                np.array([part.location for part in parts if part.count])
-                if any(p.count for p in parts)
-                else np.zeros(1)
-            )
+            locations = [part.location for part in parts if part.count] or [0.0]
             moving = np.array([(part.location, part.scale) for part in parts if part.scale > 0]).reshape(-1, 2)
             columns.append((float(np.median(locations)), float(np.std(locations)), *_typical(moving)))
         return cls(block, recent, seasons, *np.array(columns, dtype=np.float64).T)
