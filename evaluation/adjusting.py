@@ -13,8 +13,7 @@ from rstime.evaluation.protocol import Task
 from rstime.types import Posterior, Series
 
 WINDOWS = 100
-"""Windows at least: of forecasts as many of each training item as that takes, but at most MOST; of imputations those of
-the validation part and, where these are fewer, of the training part beside them, evenly."""
+"""Forecasts at least, from as many windows of each training item as that takes, but at most MOST."""
 
 MOST = 20
 LEAST_SHARE = 0.1
@@ -41,8 +40,8 @@ def held_out(task: Task, seed: int) -> tuple[Task, list[Series]]:
     """Return questions about readings that are known, with the training data of the task, and these readings.
 
     They are the task's own checks where it has any. Of a forecast they are the last windows of the training items,
-    which training may have seen; of an imputation, readings of the validation part (of a short one, of training windows
-    too) taken away at random, as many as leave the share of readings of the test items, and LEAST_SHARE at least.
+    which training may have seen; of an imputation, readings of the validation part taken away at random, as many as
+    leave the share of readings of the test items, and LEAST_SHARE at least.
     """
     found = task.checks or list(_futures(task) if task.future else _hidden(task, np.random.default_rng([seed, 3])))
     test, readings = [item for item, _ in found], [reading for _, reading in found]
@@ -67,16 +66,12 @@ def _futures(task: Task) -> Iterator[tuple[Series, Series]]:
 
 def _hidden(task: Task, rng: np.random.Generator) -> Iterator[tuple[Series, Series]]:
     share = max(1 - _density(task.test) / max(_density(task.validation), 1e-9), LEAST_SHARE)
-    windows, seen = _cut(task.validation, task.window), _cut(task.train, task.window)
-    more = min(max(WINDOWS - len(windows), 0), len(seen)) if windows else 0
-    for whole in windows + [seen[k] for k in np.linspace(0, len(seen) - 1, more).round().astype(int)]:
-        lost = whole.observed & (rng.random(whole.risk.shape) < share)
-        if lost.any():
-            yield _apart(whole, lost)
-
-
-def _cut(items: Sequence[Series], window: int) -> list[Series]:
-    return [item.rows(slice(start, start + window)) for item in items for start in range(0, len(item.time), window)]
+    for item in task.validation:
+        for start in range(0, len(item.time), task.window):
+            whole = item.rows(slice(start, start + task.window))
+            lost = whole.observed & (rng.random(whole.risk.shape) < share)
+            if lost.any():
+                yield _apart(whole, lost)
 
 
 def _density(items: Sequence[Series]) -> float:
