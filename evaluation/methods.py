@@ -20,8 +20,6 @@ from rstime.types import Posterior
 if TYPE_CHECKING:
     from rstime.model import RiskDiffusion
 
-SEASONS = "-seasons"
-
 Answer: TypeAlias = Callable[[Task, Settings], Iterator[Posterior]]
 
 
@@ -52,10 +50,10 @@ class Method:
         return next(self.answers[name] for name in ("known", "keep") if name in self.answers)
 
 
-def ours(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
+def ours(task: Task, settings: Settings, model: str, seasons: bool = False) -> Iterator[Posterior]:
     """Fit our model, "diffusion" or "gaussian", and answer: forecasts of many series by the GluonTS face.
 
-    With "-seasons" after its name, each series is expected to do what its days and weeks before did.
+    With `seasons` each series to be forecast is expected to do what its days and weeks before did.
 
     Raises
     ------
@@ -63,7 +61,7 @@ def ours(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
         If something is to be forecast and GluonTS is not installed.
     """
     if task.future:
-        yield from _forecasts(task, settings, model)
+        yield from _forecasts(task, settings, model, seasons)
         return
 
     def fit(checkpoint: Path | None) -> RiskDiffusion:
@@ -74,7 +72,7 @@ def ours(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
     yield from baselines.impute(found, task.test, settings)
 
 
-def _forecasts(task: Task, settings: Settings, model: str) -> Iterator[Posterior]:
+def _forecasts(task: Task, settings: Settings, model: str, seasons: bool) -> Iterator[Posterior]:
     try:
         from rstime.gluonts import RiskDiffusionEstimator, RiskDiffusionPredictor, with_risk
     except ImportError as error:
@@ -85,8 +83,8 @@ def _forecasts(task: Task, settings: Settings, model: str) -> Iterator[Posterior
         ahead,
         task.window - ahead,
         risk="risk",
-        model=model.removesuffix(SEASONS),
-        seasons=model.endswith(SEASONS),
+        model=model,
+        seasons=seasons,
         trainer_kwargs={"max_minutes": settings.minutes, "enable_progress_bar": False},
         seed=settings.seed,
     )
@@ -101,7 +99,8 @@ def _forecasts(task: Task, settings: Settings, model: str) -> Iterator[Posterior
         place.mkdir()
         predictor.serialize(place)
 
-    predictor = fitted(task, settings, model, fit, save, RiskDiffusionPredictor.deserialize)
+    name = f"{model}-seasons" if seasons else model
+    predictor = fitted(task, settings, name, fit, save, RiskDiffusionPredictor.deserialize)
     settings.facts["steps"] = predictor.model.run.steps
     asked = with_risk(entries(task.test, task.freq, ahead), "sd")
     yield from answers(task, predictor.predict(asked, num_samples=settings.samples))
@@ -118,9 +117,9 @@ def _both(answer: Answer) -> dict[str, Answer]:
     return dict.fromkeys(("keep", "drop"), answer)
 
 
-def _ours(model: str) -> Method:
-    found = dict.fromkeys(("known", "keep", "drop"), partial(ours, model=model))
-    tasks = ("forecast",) if model.endswith(SEASONS) else ("forecast", "impute")
+def _ours(model: str, seasons: bool = False) -> Method:
+    found = dict.fromkeys(("known", "keep", "drop"), partial(ours, model=model, seasons=seasons))
+    tasks = ("forecast",) if seasons else ("forecast", "impute")
     return Method(tasks, found, trained=True, adjusted=True)
 
 
@@ -140,8 +139,8 @@ def _peer(name: str) -> Method:
 METHODS: Mapping[str, Method] = {
     "diffusion": _ours("diffusion"),
     "gaussian": _ours("gaussian"),
-    "diffusion-seasons": _ours("diffusion-seasons"),
-    "gaussian-seasons": _ours("gaussian-seasons"),
+    "diffusion-seasons": _ours("diffusion", seasons=True),
+    "gaussian-seasons": _ours("gaussian", seasons=True),
     "local-level": Method(
         ("forecast", "impute"), {"known": local_level, "keep": local_level_unknown, "drop": local_level}
     ),

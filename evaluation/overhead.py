@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from rstime.belief import PARTS, Belief, update
-from rstime.build import CELLS, JOINT
+from rstime.build import structure
 from rstime.denoiser import Denoiser, combine
 from rstime.diffusion.levels import draw_states
 from rstime.examples import example_loss, make_example
@@ -79,18 +79,13 @@ def risky_loss(denoiser: Denoiser, batch: Batch, generator: torch.Generator) -> 
     return example_loss(denoiser, make_example(denoiser, batch, generator, 0.0, PATTERNS))
 
 
-def attention(channels: int) -> str:
-    """Return the attention that windows of so many channels get."""
-    return "joint" if channels * STAMPS <= JOINT else "axial"
-
-
 def training_step(channels: int, risky: bool, size: str) -> Callable[[], float]:
     """Build a network and return a function that takes one training step and returns the loss."""
-    joint = channels * STAMPS <= CELLS
+    plan = structure(channels * STAMPS, channels * STAMPS)
     torch.manual_seed(0)
-    config = replace(SIZES[size], attention=attention(channels))
+    config = replace(SIZES[size], attention=plan["attention"])
     network = Transformer(config, channels, 0, float(STAMPS))
-    denoiser = Denoiser(GaussianModel(channels, 0, float(STAMPS), joint=joint), network)
+    denoiser = Denoiser(GaussianModel(channels, 0, float(STAMPS), joint=plan["joint"]), network)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
     generator = torch.Generator().manual_seed(0)
     batch = make_batch(channels, risky, generator)
@@ -132,9 +127,10 @@ def main() -> None:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 costs.append(pool.apply(measure, (channels, risky, options.size, options.steps)))
         plain, risk = costs
+        attention = structure(channels * STAMPS, channels * STAMPS)["attention"]
         times = f"{plain.seconds:24.3f} {risk.seconds:6.3f} {risk.seconds / plain.seconds:6.2f}"
         memory = f"{plain.megabytes:11.0f} {risk.megabytes:7.0f} {risk.megabytes / plain.megabytes:6.2f}"
-        print(f"{channels:8d}  {attention(channels):9s} {times} {memory}", flush=True)
+        print(f"{channels:8d}  {attention:9s} {times} {memory}", flush=True)
 
 
 if __name__ == "__main__":

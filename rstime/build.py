@@ -40,15 +40,19 @@ def plan_prior(items: Sequence[Item], windows: Windows, config: ModelConfig, cor
     dict
         Arguments of GaussianModel, and the attention of the network, as plain numbers and text.
     """
-    few = measurements(windows, 0.9) <= JOINT
     plan = {
         "channels": items[0].value.shape[1],
         "covariates": items[0].covariates.shape[1],
         "window": config.window,
-        "joint": few or cells(windows) <= CELLS,
-        "attention": "joint" if few else "axial",
+        **structure(measurements(windows, 0.9), cells(windows)),
     }
     return {**plan, "correlated": correlated} if correlated else plan
+
+
+def structure(measured: float, entries: int) -> dict[str, Any]:
+    """Return whether the prior is joint, and the attention, for windows of so many measurements and entries in all."""
+    few = measured <= JOINT
+    return {"joint": few or entries <= CELLS, "attention": "joint" if few else "axial"}
 
 
 def batch_size(windows: Windows) -> int:

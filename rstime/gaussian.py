@@ -160,7 +160,7 @@ class GaussianModel(nn.Module):
 
     def along(self, tokens: Tokens, others: Tokens) -> Tensor:
         """Return the (Q, B, U, T) correlations between the T stamps of tokens and the U stamps of others."""
-        lag = (others.stamps()[1][:, :, None] - tokens.stamps()[1][:, None, :]).abs()
+        lag = (others.stamps[1][:, :, None] - tokens.stamps[1][:, None, :]).abs()
         return _read(self._tabulated(lag), lag)
 
     def shares(self, rho: Tensor, tokens: Tokens, others: Tokens, a: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ class GaussianModel(nn.Module):
         Each component is a correlation between stamps, rho as `along` gives it, times a matrix between variables: the
         sum over tokens is one along each, and the same as with the covariances `between` them.
         """
-        row, column = (one.stamps()[0] * self.channels + one.channel for one in (tokens, others))
+        row, column = (one.stamps[0] * self.channels + one.channel for one in (tokens, others))
         grid = a.new_zeros(*a.shape[:2], rho.shape[-1] * self.channels).scatter_add(-1, row.expand(a.shape), a)
         grid = rearrange(grid, "s b (t c) -> b t (s c)", c=self.channels)
         result = a.new_zeros(PARTS, *rho.shape[1:3], *(len(a), self.channels))

@@ -114,14 +114,15 @@ def _forecast(beside: Floats, weight: Floats, keep: Sequence[float], later: int)
     they are seen. Of the rates of forgetting the one that takes most off the squared error, times the share that came
     true, at most 1. Zeros if nothing is gained.
     """
-    total, known, rates = (np.zeros((len(keep), beside.shape[1])) + np.array(x)[..., None] for x in (0, 0, keep))
-    size = (weight * beside**2).sum()
-    prior = weight.sum() / size if size > 0 else 1.0
-    rows = []
+    all_of_it = (weight * beside**2).sum()
+    prior = weight.sum() / all_of_it if all_of_it > 0 else 1.0
+    rates, nothing = np.array(keep)[:, None], np.zeros((len(keep), beside.shape[1]))
+    states = [(nothing, nothing)]
     for values, sure in zip(beside, weight, strict=True):
-        rows.append(np.where(known > 0, total / (known + prior), np.nan))
-        total, known = rates * total + sure * values, rates * known + sure
-    found = np.array(rows + [np.where(known > 0, total / (known + prior), np.nan)] * later)
+        total, known = states[-1]
+        states.append((rates * total + sure * values, rates * known + sure))
+    total, known = (np.array(part) for part in zip(*states, *states[-1:] * (later - 1), strict=True))
+    found = np.where(known > 0, total / (known + prior), np.nan)
     mean = np.nan_to_num(found[: len(beside)])
     hits, size = np.einsum("kp,krp->r", weight * beside, mean), np.einsum("kp,krp->r", weight, mean**2)
     share = np.clip(hits / np.where(size > 0, size, 1.0), 0.0, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from einops import rearrange, repeat
@@ -47,8 +48,9 @@ class Tokens:
         flat[..., b, self.cell[b, n]] = x[..., b, n]
         return flat.reshape(grid.shape)
 
+    @cached_property
     def stamps(self) -> tuple[Tensor, Tensor]:
-        """Return (B, N) which stamp each token has, and the (B, T) times of these, T the most that a window has."""
+        """(B, N) which stamp each token has, and the (B, T) times of these, T the most that a window has."""
         number = torch.zeros_like(self.channel)
         number[:, 1:] = (self.time[:, 1:] != self.time[:, :-1]).cumsum(1)
         time = self.time.new_zeros(len(number), int(number.max()) + 1 if number.numel() else 0)

@@ -18,8 +18,8 @@ from rstime.errors import ConfigError
 from rstime.types import Bools, Floats, Series
 
 LARGEST_RELATIVE_RISK = 0.2
-"""A transform is refused where risk exceeds this share of the distance to the bound (of an asinh, of 1 / slope): its
-bias is no longer small."""
+"""Nothing is learned where risk exceeds this share of the distance to the bound (of an asinh, of 1 / slope), and there
+answers believe it less: the bias of a transform is no longer small."""
 
 FEWEST = 100
 """Readings of a variable from which its tails are judged."""
