@@ -1,24 +1,29 @@
-"""Errors that last: a model that is told how long, one that takes them for white noise, and the exact posterior.
+"""Errors that last: models that are told how long, or take them for white noise, and the exact answers.
 
-    python -m rstime.evaluation.lasting [--seeds 0 1 2] [--model gaussian|diffusion] [--minutes 3] [--picture FILE.png]
+    python -m rstime.evaluation.lasting [--seeds 0 1 2] [--law gaussian|mixture] [--model gaussian|diffusion]
+                                        [--noises NAME ...] [--windows 240] [--minutes 3] [--picture FILE.png]
 
-Windows of a Gaussian process of unit variance, a third of them read exactly, the others by a sensor with errors of sd
-RISK, of which a share lasts for some time, or none does. How long is learned from pairs: the sensor beside the truth in
-windows of their own. Where nothing lasts, being told what was learned should cost nothing.
+Windows of a law of unit variance, a third of them read exactly, the others by a sensor with errors of sd RISK, of which
+a share lasts for some time, or none does. How long is learned from pairs: the sensor beside the truth in windows of
+their own. Where nothing lasts, being told what was learned should cost nothing. With a diffusion model, the Gaussian
+one that it starts from is asked, too.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
 from rstime import scores
-from rstime.datasets.laws import GaussianTruth, kernel_truth
+from rstime.datasets.laws import GaussianTruth, MixtureTruth, kernel_truth
+from rstime.datasets.simulate import mixture_truth
 from rstime.model import RiskDiffusion
 from rstime.plotting import BAND90, MEDIAN, READING, TRUTH, tidy
 from rstime.report import text_table
@@ -30,6 +35,12 @@ if TYPE_CHECKING:
 
 RISK = 0.8
 LENGTH = 48
+LAWS: Mapping[str, Callable[[int], MixtureTruth]] = {
+    "gaussian": lambda length: MixtureTruth(np.ones(1), (kernel_truth("matern32", length),)),
+    "mixture": mixture_truth,
+}
+"""Of the clean windows: one Gaussian process, or one of four a window."""
+
 LASTING: Mapping[str, Correlated | None] = {
     "white": None,
     "0.5 for 6 steps": Correlated((0.5,), (6.0,)),
@@ -48,17 +59,22 @@ def noise_root(law: Correlated | None) -> Floats:
     return RISK * np.asarray(np.linalg.cholesky(found))
 
 
-def read(rng: np.random.Generator, truth: GaussianTruth, root: Floats, count: int) -> tuple[Floats, Floats]:
+def read(rng: np.random.Generator, law: MixtureTruth, root: Floats, count: int) -> tuple[Floats, Floats]:
     """Draw clean windows and their readings, (count, T) each."""
-    signal = rng.standard_normal((count, LENGTH)) @ np.linalg.cholesky(truth.covariance + 1e-9 * np.eye(LENGTH)).T
+    signal = law.draw(rng, count)
     return signal, signal + rng.standard_normal((count, LENGTH)) @ root.T
 
 
-def exact(truth: GaussianTruth, root: Floats, y: Floats, rng: np.random.Generator, samples: int) -> Floats:
-    """Draw (S, T) from p(x | y) with the covariance of the errors: K (K + R)^-1 y and K - K (K + R)^-1 K."""
-    gain = np.linalg.solve(truth.covariance + root @ root.T, truth.covariance).T
-    left = np.linalg.cholesky(truth.covariance - gain @ truth.covariance + 1e-9 * np.eye(LENGTH))
-    return np.asarray(gain @ y + rng.standard_normal((samples, LENGTH)) @ left.T)
+def exact(law: MixtureTruth, root: Floats, y: Floats) -> tuple[MixtureTruth, float]:
+    """Return p(x | y) and log p(y) with the covariance R of the errors: K (K + R)^-1 y and K - K (K + R)^-1 K a part."""
+    weights, parts = [], []
+    for weight, part in zip(law.weights, law.parts, strict=True):
+        total = part.covariance + root @ root.T
+        gain = np.linalg.solve(total, part.covariance).T
+        weights.append(np.log(weight) + multivariate_normal.logpdf(y, part.mean, total))
+        parts.append(GaussianTruth(part.mean + gain @ (y - part.mean), part.covariance - gain @ part.covariance))
+    height = float(logsumexp(weights))
+    return MixtureTruth(np.exp(np.array(weights) - height), tuple(parts)), height
 
 
 def table(value: Floats, risk: float) -> list[Series]:
@@ -78,50 +94,73 @@ def score(draws: Iterable[Floats], clean: Floats) -> tuple[float, float]:
 
 
 def trial(
-    name: str, seed: int, windows: int = 240, asked: int = 60, samples: int = 99, model: str = "gaussian", **fit: float
+    name: str,
+    seed: int,
+    law: str = "gaussian",
+    model: str = "gaussian",
+    windows: int = 240,
+    asked: int = 60,
+    samples: int = 99,
+    **fit: float,
 ) -> pd.DataFrame:
-    """Return a row for the exact posterior, and for the model told what was learned of the errors, or nothing.
+    """Return a row for the exact answers, and for models told what was learned of the errors, or nothing.
+
+    Columns: told, crps and holds of samples, nats a reading of log p(y), alarms (share of good readings with p < .05,
+    each given the others), noise, seed, ratio (of crps to the exact posterior's).
 
     Parameters
     ----------
-    name
-        Of LASTING.
+    name, law
+        Of LASTING and LAWS.
     seed
         Of data, fit and samples.
-    windows, asked, samples
-        To learn from, a third of them exact; to answer; and draws of each.
     model, fit
         See `rstime.RiskDiffusion`; steps and max_minutes.
+    windows, asked, samples
+        To learn from, a third of them exact; to answer; and draws of each.
     """
-    rng, truth, root = np.random.default_rng([seed, 7]), kernel_truth("matern32", LENGTH), noise_root(LASTING[name])
+    rng, truth, root = np.random.default_rng([seed, 7]), LAWS[law](LENGTH), noise_root(LASTING[name])
     signal, noisy = read(rng, truth, root, windows)
     paired, beside = read(rng, truth, root, windows // 4)
     clean, y = read(rng, truth, root, asked)
     learned = fit_correlated([np.arange(LENGTH)] * len(paired), list((beside - paired) / RISK))
     third = windows // 3
-    learn = table(signal[:third], 0.0) + table(noisy[third:], RISK)
-    rows = [("exact", *score((exact(truth, root, one, rng, samples) for one in y), clean))]
+    learn, ask = table(signal[:third], 0.0) + table(noisy[third:], RISK), table(y, RISK)
+    known = [exact(truth, root, one) for one in y]
+    best = score((posterior.draw(rng, samples) for posterior, _ in known), clean)
+    rows = [("exact", *best, float(np.mean([height for _, height in known]) / LENGTH), np.nan)]
     for told, family in (("how long", {} if learned is None else {"x": learned}), ("white", {})):
-        found = RiskDiffusion(model, window=LENGTH)
+        found = RiskDiffusion(model, window=LENGTH, size="tiny")
         found.fit(learn, noise=family, seed=seed, progress=False, **fit)  # type: ignore[arg-type]
-        answers = found.impute(table(y, RISK), samples=samples, seed=seed)
-        rows.append((told, *score((one.samples[..., 0] for one in answers), clean)))
-    frame = pd.DataFrame(rows, columns=["told", "crps", "holds"])
+        rows.append((told, *_answers(found, ask, clean, samples, seed)))
+        if model != "gaussian":
+            rows.append((f"{told}, Gaussian", *_answers(found.baseline(), ask, clean, samples, seed)))
+    frame = pd.DataFrame(rows, columns=["told", "crps", "holds", "nats", "alarms"])
     return frame.assign(noise=name, seed=seed, ratio=frame["crps"] / frame["crps"][0])
+
+
+def _answers(
+    model: RiskDiffusion, ask: Sequence[Series], clean: Floats, samples: int, seed: int
+) -> tuple[float, float, float, float]:
+    """Return CRPS and what 90 % bands hold, nats a reading, and how often a good reading has p < .05."""
+    answers = model.impute(ask, samples=samples, seed=seed)
+    nats = model.log_likelihood(ask, probes=4)["log_likelihood"].mean()
+    alarms = (model.anomaly(ask)["p"] < 0.05).mean()
+    return *score((one.samples[..., 0] for one in answers), clean), float(nats), float(alarms)
 
 
 def picture(name: str = "0.9 for 20 steps", seed: int = 5) -> Figure:
     """Draw one window, its readings, and the exact posterior with the errors as they are, and taken for white noise."""
     from matplotlib.figure import Figure
 
-    rng, truth, root = np.random.default_rng(seed), kernel_truth("matern32", LENGTH), noise_root(LASTING[name])
+    rng, truth, root = np.random.default_rng(seed), LAWS["gaussian"](LENGTH), noise_root(LASTING[name])
     clean, y = read(rng, truth, root, 1)
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, title, law in zip(
         panels, ("taken for white noise", "told how long errors last"), (noise_root(None), root), strict=True
     ):
-        drawn = exact(truth, law, y[0], rng, 2000)
+        drawn = exact(truth, law, y[0])[0].draw(rng, 2000)
         low, middle, high = np.quantile(drawn, (0.05, 0.5, 0.95), axis=0)
         axes.fill_between(np.arange(LENGTH), low, high, color=BAND90, linewidth=0, label="90 % band")
         axes.plot(middle, color=MEDIAN, label="median")
@@ -135,22 +174,30 @@ def picture(name: str = "0.9 for 20 steps", seed: int = 5) -> Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print CRPS, its ratio to the exact posterior's, and what 90 % bands hold, over the seeds."""
+    """Print CRPS, its ratio to the exact posterior's, what 90 % bands hold, nats and alarms, over the seeds."""
     parser = argparse.ArgumentParser(prog="python -m rstime.evaluation.lasting", description=main.__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--law", default="gaussian", choices=LAWS)
     parser.add_argument("--model", default="gaussian", choices=("gaussian", "diffusion"))
+    parser.add_argument("--noises", nargs="+", default=list(LASTING), choices=LASTING)
+    parser.add_argument("--windows", type=int, default=240, help="to learn from (default: 240)")
     parser.add_argument("--minutes", type=float, default=3.0, help="of training of a diffusion model (default: 3)")
     parser.add_argument("--picture", type=Path, help="draw one window instead, into this file")
     options = parser.parse_args(arguments)
     if options.picture is not None:
         picture().savefig(options.picture, dpi=110)
         return
-    minutes = {"max_minutes": options.minutes}
-    rows = [trial(name, seed, model=options.model, **minutes) for name in LASTING for seed in options.seeds]
+    rows = [
+        trial(name, seed, options.law, options.model, options.windows, max_minutes=options.minutes)
+        for name in options.noises
+        for seed in options.seeds
+    ]
     every = pd.concat(rows)
-    found = every.groupby(["noise", "told"], sort=False)[["crps", "ratio", "holds"]].agg(["mean", "min", "max"])
+    found = every.groupby(["noise", "told"], sort=False)[["crps", "ratio", "holds", "nats", "alarms"]].agg(
+        ["mean", "min", "max"]
+    )
     found.columns = [" ".join(name) for name in found.columns]
-    shares = tuple(column for column in found.columns if column.startswith("holds"))
+    shares = tuple(column for column in found.columns if column.startswith(("holds", "alarms")))
     print(text_table(found.reset_index(), percent=shares, group=("noise",)))
 
 

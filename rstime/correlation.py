@@ -58,10 +58,13 @@ class Correlation:
         """Return the (L, C) correlation at lags (L,) in steps."""
         return (self.share * torch.exp(-lags[:, None, None] / self.memory)).sum(-1)
 
-    def lasting(self, tokens: Tokens, weight: Tensor) -> Tensor:
-        """Return (B, N, N) a_ij w_i w_j; a weight of 0 takes an entry out."""
-        lag = (tokens.time[:, :, None] - tokens.time[:, None, :]).abs()
-        same = (tokens.channel[:, :, None] == tokens.channel[:, None, :]) * weight[:, :, None] * weight[:, None, :]
+    def lasting(
+        self, tokens: Tokens, weight: Tensor, others: Tokens | None = None, their: Tensor | None = None
+    ) -> Tensor:
+        """Return (B, N, M) a_ij w_i w_j with other tokens, or these; a weight of 0 takes an entry out."""
+        others, their = (tokens, weight) if others is None or their is None else (others, their)
+        lag = (tokens.time[:, :, None] - others.time[:, None, :]).abs()
+        same = (tokens.channel[:, :, None] == others.channel[:, None, :]) * weight[:, :, None] * their[:, None, :]
         found = torch.zeros_like(lag)
         for share, memory in zip(self.share.T, self.memory.T, strict=True):
             found += share[tokens.channel][:, :, None] * torch.exp(-lag / memory[tokens.channel][:, :, None])

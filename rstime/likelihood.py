@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rstime.belief import LEVEL_FLOOR
 from rstime.denoiser import Denoiser, combine
 from rstime.diffusion.likelihood import FLOOR, Traced, differentiate, log_likelihood, predictive
 from rstime.diffusion.noise import keyed_normal
+from rstime.lasting import Ahead, corrected, log_density
+from rstime.posterior import SamplerConfig, draw_errors
 from rstime.scaling import Scaler
 from rstime.tokens import Tokens, pack
 from rstime.transforms import Transform
@@ -21,6 +25,7 @@ from rstime.windows import Item, collate, cut, tile
 
 TOKENS = 2048  # of windows taken together
 PROBES = 16  # taken together
+DRAWS = 16  # of the errors that last, with a network
 
 
 @torch.no_grad()
@@ -51,12 +56,8 @@ def likelihood_items(
         for b, (_, start, known) in enumerate(group):
             scored[b] &= (batch.time[b] + start >= known - 1e-3)[:, None]
         batch, scored = batch.to(denoiser.device), scored.to(denoiser.device)
-        tokens = pack(batch, torch.isfinite(batch.risk))
-        y, risk, asked = tokens.take(batch.value), tokens.take(batch.risk, math.inf), tokens.take(scored, False)
-        risk = torch.where(asked, risk.clamp_min(FLOOR), risk).double()
-        vectors = _probes(tokens, batch, asked, probes, seed)
-        found = log_likelihood(_traced(denoiser, tokens, vectors), y.double(), risk, asked)
-        for (i, _, _), value, count in zip(group, found.tolist(), asked.sum(-1).tolist(), strict=True):
+        found = _nats(denoiser, batch, scored, probes, seed)
+        for (i, _, _), value, count in zip(group, found.tolist(), scored.sum((1, 2)).tolist(), strict=True):
             nats[i] += value
             counts[i] += count
     return nats, counts
@@ -136,6 +137,42 @@ def _owner(item: Item, window: float) -> Floats:
     return np.asarray(first[np.argmax(depth, axis=0)])
 
 
+def _nats(denoiser: Denoiser, batch: Batch, scored: Tensor, probes: int | None, seed: int) -> Tensor:
+    """Return log p(scored readings of each window | the others in it), (B,)."""
+    tokens = pack(batch, torch.isfinite(batch.risk))
+    asked = tokens.take(scored, False)
+
+    def level(risk: Tensor, floor: float) -> Tensor:
+        risk = tokens.take(risk, math.inf).double()
+        return torch.where(asked, risk.clamp_min(FLOOR), risk.clamp_min(floor))
+
+    vectors = _probes(tokens, batch, asked, probes, seed)
+
+    def white(batch: Batch) -> Tensor:
+        y = tokens.take(batch.value).double()
+        return log_likelihood(_traced(denoiser, tokens, vectors), y, level(batch.risk, 0.0), asked)
+
+    correlation = denoiser.prior.correlation
+    if correlation is None:
+        return white(batch)
+    some, y = _without_errors(denoiser, batch, seed), tokens.take(batch.value)[None]
+    size = tokens.take(batch.risk).double()
+    sd = level(some[0].risk, LEVEL_FLOOR).masked_fill(~tokens.exists, 1.0)
+    found = log_density(denoiser.prior, tokens, y, sd, asked, correlation.lasting(tokens.double(), size))[0]
+    if denoiser.network is None:
+        return found
+    plain = log_density(denoiser.prior, tokens, torch.stack([tokens.take(one.value) for one in some]), sd, asked)
+    gain = torch.stack([white(one) for one in some]) - plain
+    return found + gain.logsumexp(0) - math.log(len(some))
+
+
+def _without_errors(denoiser: Denoiser, batch: Batch, seed: int) -> list[Batch]:
+    """Return the batch with draws of the errors that last taken off, DRAWS times; once without a network."""
+    count = DRAWS if denoiser.network is not None else 1
+    left = draw_errors(denoiser, batch, SamplerConfig(samples=count, seed=seed))
+    return [replace(left, value=value) for value in left.value]
+
+
 def _traced(denoiser: Denoiser, tokens: Tokens, vectors: Tensor) -> Traced:
     """Return (m, tau) -> D and its derivatives: V / tau^2 of the prior, exactly, plus the network's by probes."""
     wide = tokens.double()
@@ -171,6 +208,30 @@ def _held_out(denoiser: Denoiser, batch: Batch, out: Tensor) -> Tensor:
     """Return normal score and surprise, (2, B, T, C), of some measurements given those that are not among them."""
     denoiser, batch, out = denoiser.precise(), batch.to(denoiser.device), out.to(denoiser.device)
     context, queries = pack(batch, torch.isfinite(batch.risk) & ~out), pack(batch, out)
+    value, own = queries.take(batch.value).double(), queries.take(batch.risk, 1.0).double()
+    correlation, gaussian = denoiser.prior.correlation, Denoiser(denoiser.prior, None)
+    if correlation is None:
+        score, density = _ahead(denoiser, context, queries, batch, value, own.clamp_min(FLOOR))
+    else:
+        beside = replace(batch, risk=batch.risk.masked_fill(out, math.inf))
+        law = Ahead(denoiser.prior, correlation, context, queries, context.take(batch.risk), own)
+        score, density = law.gaussian(context.take(batch.value), value)
+        if denoiser.network is not None:
+            draws = []
+            for one in _without_errors(denoiser, beside, 0):
+                shift, rho = law.follow(context.take(batch.value - one.value))
+                ahead = context, queries, one, value - shift, rho
+                draws.append((_ahead(denoiser, *ahead), _ahead(gaussian, *ahead)))
+            score, density = corrected((score, density), draws)
+    height = density + 0.5 * own.clamp_min(FLOOR).square().log1p()
+    found = torch.stack([score, -height])
+    return queries.put(found, batch.risk.new_full((2, *out.shape), math.nan, dtype=torch.float64)).cpu()
+
+
+def _ahead(
+    denoiser: Denoiser, context: Tokens, queries: Tokens, batch: Batch, value: Tensor, own: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return normal score and log density of readings at queries, (B, M), each given the context in the batch."""
     y, risk = context.take(batch.value)[None], context.take(batch.risk, math.inf)
     factor = denoiser.prior.condition(context, risk)
     _, memory = denoiser.remember(context, factor.belief(y), y, risk)
@@ -182,8 +243,5 @@ def _held_out(denoiser: Denoiser, batch: Batch, out: Tensor) -> Tensor:
     def denoise(m: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         return differentiate(lambda x: answer(x, tau), m, torch.ones_like(m)[None])
 
-    value, own = queries.take(batch.value).double(), queries.take(batch.risk, 1.0).double().clamp_min(FLOOR)
     mean = answer(torch.zeros_like(value)[None], torch.full_like(own, math.inf))[0]
-    score, density = predictive(denoise, value, own, mean, prediction.variance.double())
-    found = torch.stack([score, -density - 0.5 * own.square().log1p()])
-    return queries.put(found, batch.risk.new_full((2, *out.shape), math.nan, dtype=torch.float64)).cpu()
+    return predictive(denoise, value, own, mean, prediction.variance.double())

@@ -237,8 +237,10 @@ class RiskDiffusion(ScoringModel):
             raise ConfigError("entries", f"{entries!r} is unknown", f"Choose one of {', '.join(ENTRIES)}.")
         if not joint and entries != "missing":
             raise ConfigError("joint", f"False with entries={entries!r}", 'Marginals need entries="missing".')
-        if not joint:
-            self._white_only("joint=False")
+        if not joint and self._fitted()[2].prior.correlation is not None:
+            raise ConfigError(
+                "joint", "False where errors last", "Draw jointly, joint=True: samples share their errors."
+            )
         series = [_ask(one, entries) for one in self._questions(data, static, known)]
         return self._sample(series, SamplerConfig(samples, seed, sampler, evaluations, joint, covariance))
 

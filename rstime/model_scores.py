@@ -48,7 +48,6 @@ class ScoringModel(ModelState):
         """
         if probes is not None and probes < 1:
             raise ConfigError("probes", str(probes), "Give at least 1, or None for the exact trace.")
-        self._white_only("log_likelihood")
         scaler, axis, denoiser = self._fitted()
         series = self._questions(data, static, known)
         items = scaled_items(series, scaler, axis)
@@ -95,7 +94,6 @@ class ScoringModel(ModelState):
             raise ConfigError("folds", str(folds), "Give at least 2.")
         if block < 1:
             raise ConfigError("block", str(block), "Give at least 1.")
-        self._white_only("anomaly")
         scaler, axis, denoiser = self._fitted()
         series = self._questions(data, static, known)
         scores = score_items(denoiser, scaled_items(series, scaler, axis), self.config.window, folds, block)

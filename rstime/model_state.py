@@ -24,7 +24,6 @@ from rstime.frame import Columns, from_long
 from rstime.gaussian_fit import GaussianConfig
 from rstime.noise_rule import NoiseRule
 from rstime.posterior import exit_level
-from rstime.risk.correlated import Correlated
 from rstime.risk_rule import RiskRule
 from rstime.scaling import Scaler
 from rstime.storage import read_config, read_tensors, write_folder
@@ -142,15 +141,6 @@ class ModelState:
             and weights.keys() == weights_.keys()
             and all(torch.equal(value.cpu(), weights_[name].cpu()) for name, value in weights.items())
         )
-
-    def _white_only(self, what: str) -> None:
-        """Refuse what does not know of errors that last."""
-        if self._fitted()[2].prior.correlation is not None:
-            names = [name for name, noise in self.noise.variables.items() if isinstance(noise.family, Correlated)]
-            problem = f"{what} with correlated noise of {', '.join(names)}"
-            raise ConfigError(
-                "noise", problem, "Fit a model without it: impute and forecast alone know of errors that last."
-            )
 
     def _fitted(self) -> tuple[Scaler, Axis, Denoiser]:
         if self._scaler is None or self._axis is None or self._denoiser is None:

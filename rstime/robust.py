@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def hold_back(risk: Tensor, tau: Tensor, k: float) -> Tensor:
+def hold_back(risk: Tensor, tau: Tensor, k: float | Tensor) -> Tensor:
     """Return levels at which an entry teaches from k r only: below, it is held at r, where it teaches nothing.
 
     With true sd q and assumed r the target's mean is (1 - d) E[x | m] + d m, d = (q^2 - r^2) / (tau^2 + q^2 - r^2)
@@ -17,7 +17,7 @@ def hold_back(risk: Tensor, tau: Tensor, k: float) -> Tensor:
     risk, tau
         Scaled risks, inf where there is no entry, and levels of at least the risk.
     k
-        At least 1, which changes nothing.
+        At least 1, which changes nothing; one for all, or shaped to go with them.
     """
     return tau.where(~(tau < k * risk), risk)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,7 +198,7 @@ def test_a_model_that_knows_how_long_errors_last_is_nearer_and_as_sure_as_it_may
     assert found["correlated"][1] > 0.85 > found["white"][1], found
 
 
-def test_files_keep_how_long_errors_last_and_what_does_not_know_of_it_refuses(tmp_path: Path) -> None:
+def test_files_keep_how_long_errors_last_and_marginals_are_refused(tmp_path: Path) -> None:
     learn, _ = sensor(0, 12)
     noise = Correlated((0.5, 0.3), (4.0, 40.0))
     model = RiskDiffusion(size="tiny", window=20).fit(learn, noise={"x": noise}, steps=3, progress=False, device="cpu")
@@ -213,15 +212,10 @@ def test_files_keep_how_long_errors_last_and_what_does_not_know_of_it_refuses(tm
     long = RiskDiffusion("gaussian", window=20).fit(learn[::2], noise={"x": noise}, steps=3, progress=False)
     scale = long._scaler.scale[0]  # type: ignore[union-attr]
     assert long.support.smallest_risk_sd[0] == pytest.approx(0.8 / scale * math.sqrt(0.2), rel=1e-5)
-    for ask in (lambda m: m.log_likelihood(learn), lambda m: m.anomaly(learn), _marginals(learn)):
-        with pytest.raises(ConfigError, match=r"noise: .* with correlated noise of x\. Fit a model without it"):
-            ask(back)
+    with pytest.raises(ConfigError, match=r"joint: False where errors last\. Draw jointly"):
+        back.impute(learn, entries="missing", joint=False)
     with pytest.raises(ConfigError, match="noise: correlated noise of 'x', with risk='scale'"):
         NoiseRule.learn({"x": noise}, learn, {}, "scale")
-
-
-def _marginals(items: list[Series]) -> Callable[[RiskDiffusion], object]:
-    return lambda model: model.impute(items, entries="missing", joint=False)
 
 
 def test_windows_of_long_items_share_their_errors() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import gmean
 
 from rstime.audit.trust import GROUPS, levels, trust_index
 from rstime.report import text_table
@@ -96,7 +96,10 @@ class Audit:
         return levels(self.mean(name), *self.references)
 
     def groups(self, name: str) -> dict[str, float]:
-        """Level of each group: the mean of its scores' levels; robustness is that of all scores under added noise."""
+        """Level of each group: the geometric mean of its scores' levels, so that others cannot make up for one at 0.
+
+        Robustness is that of all scores under added noise; NaN where nothing was measured.
+        """
         return self._groups(self.levels(name))
 
     def _groups(self, level: Floats) -> dict[str, float]:
@@ -107,9 +110,8 @@ class Audit:
                 for k, score in enumerate(self.scores)
                 if (score.noise > 0 if group == "robustness" else score.group == group and score.noise == 0)
             ]
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                found[group] = float(np.nanmean(level[places])) if places else float("nan")
+            told = level[places][~np.isnan(level[places])]
+            found[group] = float(gmean(told)) if len(told) else float("nan")
         return found
 
     def index(self, name: str, weights: Mapping[str, float] | None = None) -> tuple[float, float]:

@@ -100,24 +100,27 @@ def test_the_table_and_the_text_hold_the_same_numbers(found: Audit) -> None:
     assert f"{value:.2f} ± {spread:.2f}" in text
 
 
-def test_groups_are_means_of_levels_and_robustness_is_that_under_noise() -> None:
+def test_groups_are_geometric_means_of_levels_and_robustness_is_that_under_noise() -> None:
     """Best 0 and worst 1, under noise best 0 and worst 2, of privacy best .5 and worst 1; the last tells nothing."""
-    scores = (Score("fidelity", "a"), Score("fidelity", "a", 1.0), Score("privacy", "b"), Score("fidelity", "c"))
-    flat = {REAL: [0, 0, 1, 0.3], WHITE: [1, 2, 0.3, 0.3], CONSTANT: [0.5, 0, 0, 0.3], "mine": [0.25, 0.5, 0.6, 0.9]}
+    names = ("fidelity", "a", 0.0), ("fidelity", "a", 1.0), ("privacy", "b", 0.0), ("fidelity", "c", 0.0)
+    scores = (*(Score(*name) for name in names), Score("fidelity", "d"))
+    flat = {REAL: [0, 0, 1, 0.3, 0], WHITE: [1, 2, 0.3, 0.3, 1], CONSTANT: [0.5, 0, 0, 0.3, 0]}
+    flat["mine"] = [0.25, 0.5, 0.6, 0.9, 0.97]
     halves = {name: np.array([row, row], dtype=np.float64) for name, row in flat.items()}
     halves["mine"] += np.array([[0.05], [-0.05]])
     made = Audit(scores, halves, dict.fromkeys(flat, 0.5), (20, 20))
     assert "differ themselves" not in made.text()
     assert "differ themselves (p = 0.010)" in replace(made, p=dict.fromkeys(flat, 0.01)).text()
-    np.testing.assert_allclose(made.levels("mine"), [0.75, 0.75, 0.8, np.nan])
+    np.testing.assert_allclose(made.levels("mine"), [0.75, 0.75, 0.8, np.nan, 0.03])
     groups = made.groups("mine")
     assert groups == pytest.approx(
-        {"fidelity": 0.75, "utility": np.nan, "privacy": 0.8, "robustness": 0.75}, nan_ok=True
+        {"fidelity": 0.15, "utility": np.nan, "privacy": 0.8, "robustness": 0.75}, nan_ok=True
     )
     np.testing.assert_allclose(made.spread("mine"), np.sqrt(2) * 0.05)
     value, spread = made.index("mine", {"fidelity": 1})
-    assert value == pytest.approx(0.75)
-    assert spread == pytest.approx(np.sqrt(2) * 0.05)
+    assert value == pytest.approx(0.15)
+    each = 0.0, np.sqrt(0.8 * 0.08)  # in the half in which d is not better than its worst reference, nothing is
+    assert spread == pytest.approx(np.std(each, ddof=1))
 
 
 def test_a_classifier_worse_than_chance_is_chance() -> None:

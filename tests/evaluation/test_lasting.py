@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rstime.datasets.laws import kernel_truth
-from rstime.evaluation.lasting import LASTING, LENGTH, RISK, exact, noise_root, picture, read, score, trial
+from rstime.evaluation.lasting import LASTING, LAWS, LENGTH, RISK, exact, noise_root, picture, read, score, trial
 
 
 def test_noise_has_the_covariance_of_its_law() -> None:
@@ -17,15 +16,18 @@ def test_noise_has_the_covariance_of_its_law() -> None:
     np.testing.assert_allclose(noise_root(None), RISK * np.eye(LENGTH))
 
 
-def test_the_exact_posterior_is_calibrated_and_white_noise_in_its_place_is_not() -> None:
-    rng, truth = np.random.default_rng(0), kernel_truth("matern32", LENGTH)
+@pytest.mark.parametrize("name", LAWS)
+def test_the_exact_posterior_is_calibrated_and_white_noise_in_its_place_is_not(name: str) -> None:
+    rng, truth = np.random.default_rng(0), LAWS[name](LENGTH)
     root = noise_root(LASTING["0.9 for 20 steps"])
     clean, y = read(rng, truth, root, 400)
-    right = score((exact(truth, root, one, rng, 99) for one in y), clean)
-    wrong = score((exact(truth, noise_root(None), one, rng, 99) for one in y), clean)
-    assert right[1] == pytest.approx(0.9, abs=0.015)
-    assert wrong[1] < 0.6
-    assert right[0] < 0.8 * wrong[0]
+    heights = []
+    for law, low, high in ((root, 0.885, 0.915), (noise_root(None), 0.3, 0.8)):
+        found = [exact(truth, law, one) for one in y]
+        crps, holds = score((posterior.draw(rng, 99) for posterior, _ in found), clean)
+        assert low < holds < high
+        heights.append((crps, -np.mean([height for _, height in found])))
+    assert (np.array(heights[0]) < 0.95 * np.array(heights[1])).all()
 
 
 def test_the_picture_shows_what_white_noise_claims_and_what_is_known() -> None:
@@ -42,3 +44,6 @@ def test_a_model_that_is_told_reaches_the_exact_posterior() -> None:
     assert frame.ratio["how long"] < 1.08
     assert frame.ratio["white"] > frame.ratio["how long"] + 0.08
     assert frame.holds["how long"] > 0.84 > frame.holds["white"]
+    assert frame.nats["how long"] == pytest.approx(frame.nats["exact"], abs=0.03)
+    assert frame.nats["how long"] > frame.nats["white"] + 0.02
+    assert frame.alarms["how long"] == pytest.approx(0.05, abs=0.02)
