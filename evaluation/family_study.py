@@ -4,8 +4,8 @@
 
 Clean values x ~ .3 N(-1, .25^2) + .7 N(1, .25^2), of sd .95, each in a window of its own. NAME is "marginals",
 for closed forms (family_marginals.py), a kind of noise, or "all".
-Of 1000 readings a share is exact, one in twenty by default. A small network learns the denoiser by the risk-sensitive loss, and the
-Wasserstein distance of what it generates to clean values is compared:
+Of 1000 readings a share is exact, one in twenty by default. A small network learns the denoiser by the risk-sensitive
+loss, and the Wasserstein distance of what it generates to clean values is compared:
 
     family      the noise is known for what it is
     gaussian    it is taken for Gaussian noise of the same risk

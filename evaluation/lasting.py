@@ -66,7 +66,7 @@ def read(rng: np.random.Generator, law: MixtureTruth, root: Floats, count: int) 
 
 
 def exact(law: MixtureTruth, root: Floats, y: Floats) -> tuple[MixtureTruth, float]:
-    """Return p(x | y) and log p(y) with the covariance R of the errors: K (K + R)^-1 y and K - K (K + R)^-1 K a part."""
+    """Return p(x | y) and log p(y) with the covariance R of the errors: K (K + R)^-1 y, K - K (K + R)^-1 K."""
     weights, parts = [], []
     for weight, part in zip(law.weights, law.parts, strict=True):
         total = part.covariance + root @ root.T
