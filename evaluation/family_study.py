@@ -1,11 +1,12 @@
 """What the family of the noise is worth: marginals in closed form, and small models trained on each family.
 
-    python -m rstime.evaluation.family_study NAME [--seed 0 1 2] [--steps 1500] [--exact .05] [--out FILE.json]
+    python -m rstime.evaluation.family_study NAME [--seed 0 1 2] [--steps 1500] [--rows 1000] [--exact .05]
+                                             [--out FILE.json]
 
 Clean values x ~ .3 N(-1, .25^2) + .7 N(1, .25^2), of sd .95, each in a window of its own. NAME is "marginals",
 for closed forms (family_marginals.py), a kind of noise, or "all".
-Of 1000 readings a share is exact, one in twenty by default. A small network learns the denoiser by the risk-sensitive
-loss, and the Wasserstein distance of what it generates to clean values is compared:
+Of the readings, 1000 by default, a share is exact, one in twenty by default. A small network learns the denoiser by the
+risk-sensitive loss, and the Wasserstein distance of what it generates to clean values is compared:
 
     family      the noise is known for what it is
     gaussian    it is taken for Gaussian noise of the same risk
@@ -241,6 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name", choices=("marginals", "all", *RISKS))
     parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=Size.steps)
+    parser.add_argument("--rows", type=int, default=Size.rows, help=f"readings (default: {Size.rows})")
     parser.add_argument("--exact", type=float, default=Size.exact, help="share of exact readings (default: .05)")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args(arguments)
@@ -252,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         told = {title: frame.to_dict("records") for title, frame in frames.items()}
     else:
         names = list(RISKS) if options.name == "all" else [options.name]
-        results = study(names, options.seed, Size(steps=options.steps, exact=options.exact))
+        results = study(names, options.seed, Size(rows=options.rows, steps=options.steps, exact=options.exact))
         print(text_table(table(results)))
         told = [asdict(one) for one in results]
     if options.out is not None:
