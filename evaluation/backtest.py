@@ -17,7 +17,8 @@ from rstime.evaluation.classics import naive
 from rstime.evaluation.protocol import Task
 from rstime.evaluation.tally import Tally, difference, tally
 from rstime.frame import Columns, from_long
-from rstime.model import RiskDiffusion, horizon_steps
+from rstime.model import RiskDiffusion
+from rstime.model_answers import horizon_steps
 from rstime.types import Floats, Posterior, Series
 
 CONTEXT = 4

@@ -53,7 +53,7 @@ FITTING = {
     "risk_rule",
     "noise_rule",
 }
-MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model", "model_state", "model_scores"}
+MODEL = BASE | FRAMES | WINDOWS | TENSORS | FITTING | {"model", "model_state", "model_answers", "model_scores"}
 SHOW = {"plotting", "pictures", "report"}
 GLUONTS = {f"gluonts_{x}" for x in ("risk", "data", "season", "scale", "base", "lightning", "predictor")}
 EVALUATED = {
@@ -124,8 +124,9 @@ ALLOWED: dict[str, set[str]] = {
     "progress": {"training"},
     "fitting": BASE | WINDOWS | TENSORS | FITTING,
     "build": BASE | WINDOWS | TENSORS | {"storage", "config"},
-    "model_state": MODEL - {"model", "model_scores"},
-    "model_scores": MODEL - {"model"},
+    "model_state": MODEL - {"model", "model_answers", "model_scores"},
+    "model_answers": MODEL - {"model", "model_scores"},
+    "model_scores": MODEL - {"model", "model_answers"},
     "model": MODEL,
     # faces
     "gluonts_risk": BASE,
@@ -205,7 +206,8 @@ EDGES = (
     | {
         "model",
         "model_state",
-        "model_scores",
+        "model_answers",
+    "model_scores",
         "gluonts",
         "imputer",
         "tables",
