@@ -207,7 +207,7 @@ EDGES = (
         "model",
         "model_state",
         "model_answers",
-    "model_scores",
+        "model_scores",
         "gluonts",
         "imputer",
         "tables",
