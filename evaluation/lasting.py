@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 RISK = 0.8
 LENGTH = 48
+TRIES = 16  # draws of the errors, of which one is taken by its weight
 LAWS: Mapping[str, Callable[[int], MixtureTruth]] = {
     "gaussian": lambda length: MixtureTruth(np.ones(1), (kernel_truth("matern32", length),)),
     "mixture": mixture_truth,
@@ -65,16 +66,49 @@ def read(rng: np.random.Generator, law: MixtureTruth, root: Floats, count: int) 
     return signal, signal + rng.standard_normal((count, LENGTH)) @ root.T
 
 
-def exact(law: MixtureTruth, root: Floats, y: Floats) -> tuple[MixtureTruth, float]:
-    """Return p(x | y) and log p(y) with the covariance R of the errors: K (K + R)^-1 y, K - K (K + R)^-1 K."""
-    weights, parts = [], []
-    for weight, part in zip(law.weights, law.parts, strict=True):
-        total = part.covariance + root @ root.T
-        gain = np.linalg.solve(total, part.covariance).T
-        weights.append(np.log(weight) + multivariate_normal.logpdf(y, part.mean, total))
-        parts.append(GaussianTruth(part.mean + gain @ (y - part.mean), part.covariance - gain @ part.covariance))
-    height = float(logsumexp(weights))
-    return MixtureTruth(np.exp(np.array(weights) - height), tuple(parts)), height
+def heights(law: MixtureTruth, noise: Floats, y: Floats) -> Floats:
+    """Return log of weight times density of readings (..., T) with a covariance of noise, (K, ...), by part."""
+    some = [multivariate_normal.logpdf(y, part.mean, part.covariance + noise) for part in law.parts]
+    return np.asarray([np.log(weight) + one for weight, one in zip(law.weights, some, strict=True)])
+
+
+def exact(law: MixtureTruth, noise: Floats, y: Floats, rng: np.random.Generator, samples: int) -> tuple[Floats, float]:
+    """Draw (S, T) from p(x | y), and return log p(y); K (K + R)^-1 y and K - K (K + R)^-1 K by part, R of the noise.
+
+    Readings are (T,), or one for each sample, (S, T), whose mean log density it is.
+    """
+    height = np.broadcast_to(heights(law, noise, y).reshape(len(law.parts), -1), (len(law.parts), samples))
+    total = logsumexp(height, axis=0)
+    chosen = (rng.random(samples) > np.cumsum(np.exp(height - total), axis=0)[:-1]).sum(0)
+    found = np.empty((samples, LENGTH))
+    for index, part in enumerate(law.parts):
+        rows = chosen == index
+        gain = np.linalg.solve(part.covariance + noise, part.covariance).T
+        around = GaussianTruth(np.zeros(LENGTH), part.covariance - gain @ part.covariance)
+        centre = part.mean + (np.broadcast_to(y, found.shape)[rows] - part.mean) @ gain.T
+        found[rows] = centre + around.draw(rng, int(rows.sum()))
+    return found, float(total.mean())
+
+
+def by_errors(
+    rng: np.random.Generator, law: MixtureTruth, noise: Correlated | None, y: Floats, samples: int, tries: int
+) -> Floats:
+    """Draw (S, T) of x by the law itself given y - e, the errors e drawn as `rstime.correlation` draws them.
+
+    e ~ G(e | y) by the Gaussian law of the same moments. Of `tries` draws for each sample one is taken, by the weight
+    p_w(y - e) / G_w(y - e) that it has in p(e | y), p_w and G_w the densities of readings with the white noise alone;
+    1 takes them as they come.
+    """
+    white = RISK**2 * (1.0 if noise is None else noise.white) * np.eye(LENGTH)
+    moments, root = law.moments(), noise_root(noise)
+    lasting = root @ root.T - white
+    gain = np.linalg.solve(moments.covariance + root @ root.T, lasting).T
+    left = y - GaussianTruth(gain @ (y - moments.mean), lasting - gain @ lasting).draw(rng, samples * tries)
+    if tries > 1:
+        plain = heights(MixtureTruth(np.ones(1), (moments,)), white, left)[0]
+        weight = logsumexp(heights(law, white, left), axis=0) - plain
+        left = left[rng.choice(len(left), samples, p=np.exp(weight - logsumexp(weight)))]
+    return exact(law, white, left, rng, samples)[0]
 
 
 def table(value: Floats, risk: float) -> list[Series]:
@@ -126,9 +160,7 @@ def trial(
     learned = fit_correlated([np.arange(LENGTH)] * len(paired), list((beside - paired) / RISK))
     third = windows // 3
     learn, ask = table(signal[:third], 0.0) + table(noisy[third:], RISK), table(y, RISK)
-    known = [exact(truth, root, one) for one in y]
-    best = score((posterior.draw(rng, samples) for posterior, _ in known), clean)
-    rows = [("exact", *best, float(np.mean([height for _, height in known]) / LENGTH), np.nan)]
+    rows = _known_law(truth, LASTING[name], y, clean, rng, samples)
     for told, family in (("how long", {} if learned is None else {"x": learned}), ("white", {})):
         found = RiskDiffusion(model, window=LENGTH, size="tiny")
         found.fit(learn, noise=family, seed=seed, progress=False, **fit)  # type: ignore[arg-type]
@@ -137,6 +169,19 @@ def trial(
             rows.append((f"{told}, Gaussian", *_answers(found.baseline(), ask, clean, samples, seed)))
     frame = pd.DataFrame(rows, columns=["told", "crps", "holds", "nats", "alarms"])
     return frame.assign(noise=name, seed=seed, ratio=frame["crps"] / frame["crps"][0])
+
+
+def _known_law(
+    law: MixtureTruth, noise: Correlated | None, y: Floats, clean: Floats, rng: np.random.Generator, samples: int
+) -> list[tuple[str, float, float, float, float]]:
+    """Return the rows of what is known of the law: exactly, and by draws of the errors."""
+    root = noise_root(noise)
+    drawn, height = zip(*(exact(law, root @ root.T, one, rng, samples) for one in y), strict=True)
+    rows = [("exact", *score(drawn, clean), float(np.mean(height) / LENGTH), np.nan)]
+    for text, tries in (("exact given drawn errors", 1), ("exact given weighed errors", TRIES)):
+        found = score((by_errors(rng, law, noise, one, samples, tries) for one in y), clean)
+        rows.append((text, *found, np.nan, np.nan))
+    return rows
 
 
 def _answers(
@@ -160,7 +205,7 @@ def picture(name: str = "0.9 for 20 steps", seed: int = 5) -> Figure:
     for axes, title, law in zip(
         panels, ("taken for white noise", "told how long errors last"), (noise_root(None), root), strict=True
     ):
-        drawn = exact(truth, law, y[0])[0].draw(rng, 2000)
+        drawn = exact(truth, law @ law.T, y[0], rng, 2000)[0]
         low, middle, high = np.quantile(drawn, (0.05, 0.5, 0.95), axis=0)
         axes.fill_between(np.arange(LENGTH), low, high, color=BAND90, linewidth=0, label="90 % band")
         axes.plot(middle, color=MEDIAN, label="median")
