@@ -47,17 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def fit(options: argparse.Namespace) -> None:
     """Fit a model to a table and save it in a folder."""
     from rstime.risk_rule import RiskRule
+    from rstime.storage import check_place
     from rstime.tables import check_folders
 
-    target: Path = options.out
+    target: Path = options.out.expanduser()
     check_folders(target)
-    if target.exists() and not (target / "config.json").is_file():
-        raise ConfigError("--out", f"{target} exists and is not a model", "Choose another name.")
+    check_place(target, "--out")
+    unfinished = None if options.model == "gaussian" else target.with_name(f"{target.name}.unfinished")
+    if unfinished is not None:
+        check_place(unfinished, "--out")
     with naming("--grid", options.grid):
         _, series = read_series(options, options.grid, RiskRule(options.risk), fitting=True)
     with naming("--window", options.window):
         window = _window(options.window, series, options.grid)
-    unfinished = None if options.model == "gaussian" else target.with_name(f"{target.name}.unfinished")
     if unfinished is not None and unfinished.exists():
         say(options, f"going on from {unfinished}")
 

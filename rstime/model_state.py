@@ -150,12 +150,15 @@ class ModelState:
     # ---- files ---------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write the model into a folder: config.json and weights.safetensors; an older one is replaced.
+        """Write the model into a folder: config.json and weights.safetensors; an older model is replaced.
 
-        Names of columns are kept: a loaded model reads tables of the same kind.
+        Nothing else is: a file, or a folder that holds anything more, is refused. Names of columns are kept: a loaded
+        model reads tables of the same kind.
 
         Raises
         ------
+        ModelFileError
+            If something other than a model stands there.
         NotFittedError
             If the model was not fitted.
         """

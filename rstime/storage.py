@@ -21,8 +21,15 @@ WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 
 
 def write_folder(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    """Write both files into a new folder and put it in the place of the old one."""
-    path = Path(path)
+    """Write both files into a new folder and put it in the place of the old one.
+
+    Raises
+    ------
+    ModelFileError
+        If something else stands there, as `check_place` says.
+    """
+    check_place(path)
+    path = _place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -59,9 +66,47 @@ def _aside(path: Path) -> Path:
 
 def present(path: Path) -> bool:
     """Return whether a folder is there; one that stands aside, its program killed just then, comes back first."""
-    if not path.exists() and _aside(path).exists():
-        os.rename(_aside(path), path)
+    path = _place(path)
+    aside = _aside(path)
+    if not path.exists() and aside.exists() and not _foreign(aside):
+        os.rename(aside, path)
     return path.exists()
+
+
+def check_place(path: Path, field: str = "model") -> None:
+    """Raise ModelFileError unless nothing is lost by writing there: nothing, an empty folder, or a model alone."""
+    present(path)
+    place = _place(path)
+    if place == Path.cwd():
+        raise ModelFileError(field, f"{path} is the folder you work in", "Name a folder for the model.")
+    for folder in (place, _aside(place)):
+        if problem := _foreign(folder, whole=folder == place):
+            remedy = "Only a model is replaced: choose another name, or move that away first."
+            raise ModelFileError(field, f"{path if folder == place else folder} {problem}", remedy)
+
+
+def _place(path: Path) -> Path:
+    """Where a folder really is: ~ is the user's, and links are followed."""
+    return Path(path).expanduser().resolve()
+
+
+def _foreign(folder: Path, whole: bool = True) -> str:
+    """Say what is there that `write_folder` did not write; half of a model may be left of one that stood aside."""
+    if not folder.exists():
+        return ""
+    if not folder.is_dir():
+        return "exists and is a file"
+    odd = [one.name for one in sorted(folder.iterdir()) if one.name not in (CONFIG, WEIGHTS) or not one.is_file()]
+    if odd:
+        return f"exists and holds {odd[0]!r}" + (f" and {len(odd) - 1} more" if len(odd) > 1 else "")
+    if not (folder / CONFIG).exists():
+        return f"exists and holds {WEIGHTS!r} without {CONFIG}" if whole and (folder / WEIGHTS).exists() else ""
+    try:
+        read = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        read = None
+    ours = isinstance(read, dict) and read.get("format") == FORMAT
+    return "" if ours else f"exists and its {CONFIG} is not that of a model of format {FORMAT}"
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -72,7 +117,7 @@ def read_config(path: Path) -> dict[str, Any]:
     ModelFileError
         If the folder, its settings or their format are not what `write_folder` writes.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     present(path)
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
@@ -95,7 +140,7 @@ def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
         If the file is damaged, a tensor is missing, unknown or of another shape (nothing is allocated then), or holds
         NaN.
     """
-    file = Path(path) / WEIGHTS
+    file = Path(path).expanduser() / WEIGHTS
     try:
         with safe_open(file, framework="pt") as weights:
             found = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118

@@ -57,10 +57,102 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_folder(tmp_path / "m", TENSORS, {"x": 1})
-    (tmp_path / "m" / "stray").write_text("old")
     write_folder(tmp_path / "m", {"a": torch.zeros(1)}, {"x": 2})
     assert sorted(files(tmp_path)) == [f"m/{CONFIG}", f"m/{WEIGHTS}"]
     assert read_config(tmp_path / "m")["x"] == 2
+
+
+def a_file(path: Path) -> None:
+    path.write_text("a,b")
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "keep.txt").write_text("mine")
+
+
+def of_another_program(path: Path) -> None:
+    path.mkdir()
+    (path / CONFIG).write_text('{"architectures": ["Bert"]}')
+    (path / "pytorch_model.bin").write_text("weights")
+
+
+def a_config_alone(path: Path) -> None:
+    path.mkdir()
+    (path / CONFIG).write_text('{"architectures": ["Bert"]}')
+
+
+def weights_alone(path: Path) -> None:
+    path.mkdir()
+    (path / WEIGHTS).write_text("weights")
+
+
+def a_model_and_notes(path: Path) -> None:
+    write_folder(path, TENSORS, {"x": 1})
+    (path / "notes.txt").write_text("mine")
+    (path / "plots").mkdir()
+
+
+def a_folder_aside(path: Path) -> None:
+    a_folder(path.with_name(f".{path.name}-old"))
+
+
+def a_link(path: Path) -> None:
+    a_folder(path.with_name("other"))
+    path.symlink_to(path.with_name("other"))
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (a_file, "m exists and is a file."),
+        (a_folder, "m exists and holds 'keep.txt'."),
+        (of_another_program, "m exists and holds 'pytorch_model.bin'."),
+        (a_config_alone, "m exists and its config.json is not that of a model of format 1."),
+        (weights_alone, "m exists and holds 'weights.safetensors' without config.json."),
+        (a_model_and_notes, "m exists and holds 'notes.txt' and 1 more."),
+        (a_folder_aside, ".m-old exists and holds 'keep.txt'."),
+        (a_link, "m exists and holds 'keep.txt'."),
+    ],
+)
+def test_what_is_no_model_is_never_replaced(tmp_path: Path, make: Callable[[Path], None], problem: str) -> None:
+    make(tmp_path / "m")
+    before = files(tmp_path)
+    with pytest.raises(ModelFileError, match="another name") as caught:
+        write_folder(tmp_path / "m", TENSORS, {"x": 2})
+    assert f"/{problem} Only a model is replaced" in str(caught.value)
+    assert files(tmp_path) == before
+    assert not any("-old" in path.name for path in tmp_path.iterdir() if make is not a_folder_aside)
+
+
+def test_an_empty_folder_a_link_to_a_model_and_the_users_own_folder_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "m").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "m")
+    write_folder(tmp_path / "m", TENSORS, {"x": 1})
+    write_folder(tmp_path / "link", TENSORS, {"x": 2})
+    assert (tmp_path / "link").is_symlink()
+    assert read_config(Path("~/m"))["x"] == 2
+    write_folder(Path("~/n"), TENSORS, {"x": 3})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "m", "n"]
+    assert set(read_tensors(Path("~/n"))) == set(TENSORS)
+
+
+def test_the_folder_one_works_in_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelFileError, match=r"model: \. is the folder you work in\. Name a folder"):
+        write_folder(Path("."), TENSORS, {"x": 2})
+
+
+def test_half_of_an_old_model_that_stood_aside_is_cleared_away(tmp_path: Path) -> None:
+    """A program that is killed while it removes the old folder leaves one file of it."""
+    write_folder(tmp_path / "m", TENSORS, {"x": 1})
+    shutil.copytree(tmp_path / "m", tmp_path / ".m-old")
+    (tmp_path / ".m-old" / CONFIG).unlink()
+    write_folder(tmp_path / "m", TENSORS, {"x": 2})
+    assert sorted(files(tmp_path)) == [f"m/{CONFIG}", f"m/{WEIGHTS}"]
 
 
 class Full(OSError):

@@ -22,7 +22,7 @@ def test_fit_hands_the_settings_to_the_model_and_saves_it(fake: type[FakeModel],
     assert calls["transforms"] == {"hr": "log", "NA": "logit:0,300"}
     assert (calls["fit"].steps, calls["fit"].seed, calls["fit"].max_minutes) == (9, 7, float("inf"))
     assert calls["fit"].noise == {"hr": "laplace", "NA": "0.5@6h"}
-    assert (tmp_path / "model" / "config.json").read_text() == "{}"
+    assert (tmp_path / "model" / "config.json").read_text() == '{"format": 1}'
     assert run("fit", table, "--out", tmp_path / "other", "--steps", 9, "--transform", "auto") == 0
     assert fake.calls["transforms"] == "auto"
     assert run("fit", table, "--out", tmp_path / "third", "--transform", "auto", "--transform", "hr=log") == 2
@@ -76,17 +76,37 @@ def test_fit_reads_names_as_text(fake: type[FakeModel], table: Path, tmp_path: P
 def test_fit_replaces_a_model_but_nothing_else(
     fake: type[FakeModel], table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = tmp_path / "pictures"
-    other.mkdir()
-    (other / "a.png").touch()
-    assert run("fit", table, "--out", other) == 2
-    assert "is not a model" in capsys.readouterr().err
-    assert [path.name for path in other.iterdir()] == ["a.png"]
+    foreign = tmp_path / "hf"
+    foreign.mkdir()
+    (foreign / "config.json").write_text('{"architectures": ["Bert"]}')
+    (foreign / "pytorch_model.bin").touch()
+    (tmp_path / "small.csv").touch()
+    (tmp_path / "m.unfinished").mkdir()
+    (tmp_path / "m.unfinished" / "notes.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for name, problem in (
+        ("hf", "--out: {}/hf exists and holds 'pytorch_model.bin'."),
+        ("small.csv", "--out: {}/small.csv exists and is a file."),
+        ("m", "--out: {}/m.unfinished exists and holds 'notes.txt'."),
+    ):
+        assert run("fit", table, "--out", tmp_path / name) == 2
+        assert problem.format(tmp_path) in capsys.readouterr().err
+    assert not fake.calls
+    assert sorted(tmp_path.rglob("*")) == before
     model = tmp_path / "model"
     model.mkdir()
-    (model / "config.json").write_text("old")
+    (model / "config.json").write_text('{"format": 1, "older": true}')
     assert run("fit", table, "--out", model) == 0
-    assert (model / "config.json").read_text() == "{}"
+    assert (model / "config.json").read_text() == '{"format": 1}'
+
+
+def test_fit_into_the_folder_one_works_in_is_refused(
+    fake: type[FakeModel], table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(table.parent)
+    assert run("fit", table, "--out", ".") == 2
+    assert "--out: . is the folder you work in. Name a folder" in capsys.readouterr().err
+    assert not fake.calls
 
 
 def test_samplers_and_covariances_of_the_command_line_are_those_of_the_model() -> None:

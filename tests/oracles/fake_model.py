@@ -47,7 +47,7 @@ class FakeModel:
 
     def save(self, path: Path) -> None:
         path.mkdir(exist_ok=True)
-        (path / "config.json").write_text("{}")
+        (path / "config.json").write_text('{"format": 1}')
 
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> FakeModel:
