@@ -32,7 +32,7 @@ FASTEST = 2.0  # steps: nothing in the signal is faster
 EXPONENTIALS, MATERNS = (FASTEST, 5.0, 16.0, 128.0, 1e5), (2 * FASTEST, 12.0, 48.0)  # length scales in steps
 EVEN = 0.25  # share of the variance that all components start with alike, beside what the moments say
 EQUAL = 0.1  # relative spread of the risks below which they count as all the same
-LAGS = 16.0  # lags a step that are told apart
+PLACES = 32.0  # stamps a step that are told apart; lags rounded by themselves would not be positive definite
 
 Run: TypeAlias = tuple[Floats, Floats, Floats, NDArray[np.intp]]
 """Measurements of one variable of an item: steps, values, risks, classes, each (n,)."""
@@ -165,8 +165,8 @@ class NoiseFit:
                 self.log_factor += 0.5 * math.log(variance) - noisy.log().mean()
                 self.model.log_white.fill_(math.log(SMALLEST_WHITE))
         model = self.model
-        lag = (tiles.time[:, :, None] - tiles.time[:, None, :]).abs()
-        lags, self.place = torch.unique((lag * LAGS).round() / LAGS, return_inverse=True)
+        time = (tiles.time * PLACES).round() / PLACES
+        lags, self.place = torch.unique((time[:, :, None] - time[:, None, :]).abs(), return_inverse=True)
         self.parameters = [model.log_own, model.weight, *([] if self.equal else [model.log_white])]
         model.requires_grad_(False)
         self.correlations = smooth_seasons(model, lags)

@@ -118,6 +118,24 @@ def test_the_likelihood_equals_that_of_the_gaussian_model() -> None:
         assert float(fit.negative_log_likelihood()) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(("given", "factor"), [(1.0, 1.5), (3.0, 0.5)])
+def test_a_smooth_signal_at_irregular_stamps_leaves_covariances_positive_definite(given: float, factor: float) -> None:
+    """Seasons of an amplitude of ten at random stamps. Lags rounded by themselves had an eigenvalue of -.012."""
+    rng, series = np.random.default_rng(0), []
+    for phase in range(6):
+        time = np.sort(rng.uniform(0, 48, 40))
+        value = 90 + 10 * np.sin(2 * np.pi * time / 12 + phase) + rng.normal(0, 1.5, 40)
+        series.append(Series(str(phase), time, ("hr",), value[:, None], np.full((40, 1), given)))
+    steps = [one.time / np.median(np.diff(one.time)) for one in series]
+    runs = [(t, one.value[:, 0] / 7, one.risk[:, 0], np.zeros(40, int)) for t, one in zip(steps, series, strict=True)]
+    fit = NoiseFit(Tiles.cut(runs, rng, NoiseConfig()), 1, 48.0, NoiseConfig())
+    smallest = torch.linalg.eigvalsh((fit.model.log_own.exp()[:, 0] @ fit.correlations)[fit.place]).min()
+    assert float(smallest) > -1e-10
+    found = estimate_risk(series).classes[0]
+    assert found.factor == pytest.approx(factor, rel=0.1)
+    assert found.note == ""
+
+
 def test_labels_of_another_shape_are_refused() -> None:
     series = constant("ou", 0.5, 0, items=1, length=40).series
     with pytest.raises(DataError, match=r"classes: shape \(40,\) where \(40, 1\) was expected"):
