@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rstime.axis import duration
+from rstime.axis import duration, is_calendar
 from rstime.errors import ConfigError, ModelFileError
 from rstime.risk.correlated import Correlated
 from rstime.risk.families import Family, Gaussian, family_named
@@ -77,8 +77,9 @@ class NoiseRule:
         Raises
         ------
         ConfigError
-            If a family or variable is unknown; if a law has no variance where a variable is transformed, or where risk
-            is not known (`mode`, see RiskRule) but learned by a Gaussian likelihood.
+            If a family or variable is unknown; if a memory has a unit where stamps are numbers, or none where they are
+            dates; if a law has no variance where a variable is transformed, or where risk is not known (`mode`, see
+            RiskRule) but learned by a Gaussian likelihood.
         """
         known = tuple(dict.fromkeys(name for one in series for name in one.variables))
         found = {}
@@ -86,6 +87,7 @@ class NoiseRule:
             if name not in known:
                 raise ConfigError("noise", f"unknown variable {name!r}", f"Known ones: {', '.join(known)}.")
             family = noise_named(given)
+            _check_units(name, given, is_calendar(series[0].time))
             if math.isinf(family.variance):
                 if transforms.get(name, "none") != "none" or mode != "known":
                     why = "which is transformed" if mode == "known" else f"with risk={mode!r}"
@@ -192,6 +194,19 @@ def _memory(text: str) -> float:
         return float(text)
     except ValueError:
         return duration(text)
+
+
+def _check_units(name: str, given: str | Family, calendar: bool) -> None:
+    """Refuse memories of a variable that are written for stamps of the other kind."""
+    parts = given.split("+") if isinstance(given, str) and "@" in given else []
+    for memory in (part.partition("@")[2] for part in parts):
+        unit = memory.strip()[-1:].isalpha()
+        if unit == calendar:
+            continue
+        problem, remedy = "where stamps are numbers", "Give a number, in the unit of the stamps."
+        if calendar:
+            problem, remedy = "without a unit, where stamps are dates", "Give a count and a unit, such as 30min or 6h."
+        raise ConfigError("noise", f"memory {memory!r} in {given!r} of {name!r} {problem}", remedy)
 
 
 def meet(families: Sequence[Family], risk: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:

@@ -155,8 +155,8 @@ def test_wrong_requests_are_refused() -> None:
 
 
 def test_errors_that_last_are_written_as_shares_and_memories() -> None:
-    some = [series(np.ones(3), 1.0)]
-    rule = NoiseRule.learn({"x": "0.5@6h+0.3@120"}, some, {})
+    some = [dated(series(np.ones(3), 1.0))]
+    rule = NoiseRule.learn({"x": "0.5@6h+0.3@2min"}, some, {})
     assert rule.variables["x"].family == Correlated((0.5, 0.3), (21600.0, 120.0))
     assert rule.correlated(("x", "z"), 3600.0) == [[[0.5, 6.0], [0.3, 120 / 3600]], []]
     assert rule.white(("x", "z")).tolist() == pytest.approx([0.2**0.5, 1.0])
@@ -166,6 +166,23 @@ def test_errors_that_last_are_written_as_shares_and_memories() -> None:
         NoiseRule.learn({"x": "half@6h"}, some, {})
     with pytest.raises(ConfigError, match="duration: 'soon' is not a positive one"):
         NoiseRule.learn({"x": "0.5@soon"}, some, {})
+
+
+def dated(one: Series) -> Series:
+    return replace(one, time=np.datetime64("2026-01-01", "ns") + one.time.astype("timedelta64[h]"))
+
+
+def test_memories_in_the_unit_of_other_stamps_are_refused() -> None:
+    numbers = series(np.ones(3), 1.0)
+    assert NoiseRule.learn({"x": "0.5@20+0.2@1e3"}, [numbers], {}).variables["x"].family.memories == (20, 1000)  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError) as told:
+        NoiseRule.learn({"x": "0.5@20+0.3@20h"}, [numbers], {})
+    problem = "noise: memory '20h' in '0.5@20+0.3@20h' of 'x' where stamps are numbers."
+    assert str(told.value) == f"{problem} Give a number, in the unit of the stamps."
+    with pytest.raises(ConfigError) as told:
+        NoiseRule.learn({"x": "0.8@20"}, [dated(numbers)], {})
+    problem = "noise: memory '20' in '0.8@20' of 'x' without a unit, where stamps are dates."
+    assert str(told.value) == f"{problem} Give a count and a unit, such as 30min or 6h."
 
 
 def test_a_model_learns_with_families_and_keeps_them_on_file(tmp_path: Path) -> None:
