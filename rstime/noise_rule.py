@@ -47,6 +47,13 @@ class Noise:
     location: float = 0.0
     bound: float = math.inf
 
+    def taken(self, y: Floats, risk: Floats) -> Floats:
+        """Return the risks that readings are taken at, of their shape: inf beyond a finite bound."""
+        if math.isinf(self.bound):
+            return risk
+        kept = np.isfinite(risk) & ((np.abs(y - self.location) <= self.bound) | (risk == 0))
+        return np.where(kept, cut_sd(np.where(kept, risk, 0.0), self.bound), np.inf)
+
 
 @dataclass(frozen=True)
 class NoiseRule:
@@ -109,10 +116,8 @@ class NoiseRule:
         risk = one.risk.copy()
         for column, name in enumerate(one.variables):
             noise = self.variables.get(name)
-            if noise is not None and noise.bound < math.inf:
-                y, h = one.value[:, column], one.risk[:, column]
-                kept = np.isfinite(h) & ((np.abs(y - noise.location) <= noise.bound) | (h == 0))
-                risk[:, column] = np.where(kept, cut_sd(np.where(kept, h, 0.0), noise.bound), np.inf)
+            if noise is not None:
+                risk[:, column] = noise.taken(one.value[:, column], one.risk[:, column])
         return replace(one, risk=risk)
 
     def families(self, variables: Sequence[str]) -> tuple[Family, ...]:

@@ -129,8 +129,9 @@ def _covered(points: Floats, by: Floats, neighbours: int) -> float:
 def covariances(windows: Windows, lags: int) -> Floats:
     """(lags + 1, C, C) mean of (x_t,a - mean_a) (x_t-l,b - mean_b) over all pairs of readings, by their weights.
 
-    Errors of different readings are independent, so that only lag 0 of a variable with itself needs its mean r^2 taken
-    off. In sd of the real signal, of which it is the auto- and cross-correlation. NaN where there is no pair.
+    At lag 0 of a variable with itself its mean r^2 is taken off. In sd of the real signal, of which it is the auto- and
+    cross-correlation where errors are independent; errors that last add their own at all lags, the same to windows
+    measured alike, so that it falls out of their difference. NaN where there is no pair.
     """
     weight = windows.weight
     risk = np.where(weight > 0, windows.risk, 0.0)

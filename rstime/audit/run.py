@@ -11,9 +11,10 @@ from rstime.audit.fidelity import describe, fidelity, gram, permutation_p, stand
 from rstime.audit.privacy import privacy
 from rstime.audit.report import CONSTANT, REAL, WHITE, Audit, Score
 from rstime.audit.utility import utility
-from rstime.audit.windows import Source, Windows, cut, generated, measured, noisier, on_grid
+from rstime.audit.windows import Drawn, Errors, Source, Windows, cut, generated, measured, noisier, on_grid
 from rstime.axis import Axis
 from rstime.errors import ConfigError, DataError
+from rstime.noise_rule import NoiseRule
 from rstime.scaling import Scaler
 from rstime.types import Series
 
@@ -39,6 +40,7 @@ def audit(
     *,
     window: int = 48,
     grid: str | float | None = None,
+    rule: NoiseRule | None = None,
     noise: Sequence[float] = NOISE,
     halves: int = 10,
     most: int = 400,
@@ -48,8 +50,8 @@ def audit(
 
     For each real window a source draws a clean one at the same stamps and covariates, given no measurement. Generated
     windows are then measured as the real ones were that the source learned from: the same gaps, and noise of the same
-    risk. If the source is right, both kinds have one law, however noisy and incomplete, and every score may compare
-    them. The real windows learned from, beside those held out, show what can be reached.
+    risk and law. If the source is right, both kinds have one law, however noisy and incomplete, and every score may
+    compare them. The real windows learned from, beside those held out, show what can be reached.
 
     Parameters
     ----------
@@ -61,6 +63,9 @@ def audit(
         Name -> what draws clean windows; `rstime.audit.windows.drawn_by` makes one of a model.
     window, grid
         Those of the model: steps of a window, and the grid of time.
+    rule
+        Noise of the readings, where it lasts or is not Gaussian, such as `NoiseRule.learn({"x": "0.5@6h"}, train, {})`;
+        what the models among the sources were told if None.
     noise
         Sd of noise that is added to all readings, in sd of the signal, for the robustness of the scores.
     halves
@@ -75,13 +80,16 @@ def audit(
     DataError
         If there are fewer than 20 windows of either kind, variables differ, or a source gives something else.
     ConfigError
-        If a setting is out of range or a source has the name of a reference.
+        If a setting is out of range, a source has the name of a reference, or models were told of different noise.
     """
     _check(sources, window, noise, halves, most)
     rng = np.random.default_rng(seed)
-    scaler, axis = Scaler.fit(train), Axis.fit(train, grid)
+    rule = _told(sources) if rule is None else rule
+    scaler, axis = Scaler.fit(rule.apply(train)), Axis.fit(train, grid)
+    errors = Errors.of(rule, scaler, axis)
     cuts = [_some(*cut(series, axis, window), most, rng) for series in (train, holdout)]
-    real, unseen = (on_grid(*one, axis, window, scaler) for one in cuts)
+    given, other = (on_grid(*one, axis, window, scaler) for one in cuts)
+    real, unseen = errors.taken(given), errors.taken(other)
     clean: dict[str, Pair] = {
         WHITE: _drawn(real, unseen, rng),
         CONSTANT: (_exact(real, np.zeros(real.value.shape)), _exact(unseen, np.zeros(unseen.value.shape))),
@@ -92,7 +100,7 @@ def audit(
             for place, (pieces, item) in enumerate(cuts)
         )
         clean[name] = first, second
-    sets = {REAL: real, **{name: measured(pair[0], real, rng) for name, pair in clean.items()}}
+    sets = {REAL: real, **{name: measured(pair[0], given, rng, errors) for name, pair in clean.items()}}
     draws = [(_half(real.item, rng), _half(unseen.item, rng)) for _ in range(halves)]
     scores: list[Score] = []
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in sets}
@@ -124,6 +132,17 @@ def _check(sources: Mapping[str, Source], window: int, noise: Sequence[float], h
         raise ConfigError("halves", f"{halves}", "Give at least 2.")
     if most < FEWEST:
         raise ConfigError("most", f"{most} windows", f"Give at least {FEWEST}.")
+
+
+def _told(sources: Mapping[str, Source]) -> NoiseRule:
+    """Return the noise that the models among the sources were told of, those that were."""
+    rules = [source.model.noise for source in sources.values() if isinstance(source, Drawn)]
+    told = [rule for rule in rules if rule.variables]
+    if any(rule != told[0] for rule in told):
+        raise ConfigError(
+            "sources", "models that were told of different noise", "Give the noise of the readings: rule."
+        )
+    return told[0] if told else NoiseRule()
 
 
 def _some(

@@ -49,8 +49,9 @@ def ridge(features: Floats, value: Floats, risk: Floats) -> Floats:
 def explained(predicted: Floats, value: Floats, risk: Floats) -> float:
     """Share of the clean signal's variance that is predicted, a mean over the variables.
 
-    1 - mean[(y - prediction)^2 - r^2] / mean[(y - mean)^2 - r^2]: r^2 is what noise adds to both. NaN for a variable
-    whose readings are not wider spread than their noise.
+    1 - mean[(y - prediction)^2 - r^2] / mean[(y - mean)^2 - r^2]: r^2 is what noise adds to both. Errors that last are
+    predicted too, which may bring it above 1, for all windows measured alike. NaN for a variable whose readings are not
+    wider spread than their noise.
     """
     weight = 1 / (1 + risk**2)
     noise = weight * np.where(weight > 0, risk, 0.0) ** 2

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from rstime.axis import Axis
 from rstime.errors import DataError, RstimeWarning
+from rstime.noise_rule import Noise, NoiseRule
+from rstime.risk.correlated import Correlated
+from rstime.risk.families import Cauchy, Gaussian
 from rstime.scaling import Scaler
 from rstime.types import Bools, Floats, Series
 
@@ -114,16 +117,32 @@ def blank(piece: Series) -> Series:
     return replace(piece, value=np.full(shape, np.nan), risk=np.full(shape, np.inf), asked=np.ones(shape, dtype=bool))
 
 
-def drawn_by(model: RiskDiffusion, evaluations: int = 13) -> Source:
-    """Return what draws windows from a model, given no measurement."""
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What draws windows from a model, given no measurement; made by `drawn_by`.
 
-    def source(pieces: Sequence[Series], seed: int) -> list[Floats]:
+    Attributes
+    ----------
+    model
+        Fitted.
+    evaluations
+        Of its network, a window.
+    """
+
+    model: RiskDiffusion
+    evaluations: int
+
+    def __call__(self, pieces: Sequence[Series], seed: int) -> list[Floats]:
+        """Draw a window for each."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RstimeWarning)  # that the prior answers is what is wanted
-            drawn = model.impute(pieces, samples=1, seed=seed, evaluations=evaluations)
+            drawn = self.model.impute(pieces, samples=1, seed=seed, evaluations=self.evaluations)
         return [np.asarray(one.samples[0], dtype=np.float64) for one in drawn]
 
-    return source
+
+def drawn_by(model: RiskDiffusion, evaluations: int = 13) -> Drawn:
+    """Return what draws windows from a model, given no measurement; it knows what the model was told of the noise."""
+    return Drawn(model, evaluations)
 
 
 def generated(source: Source, pieces: Sequence[Series], seed: int) -> list[Series]:
@@ -141,14 +160,61 @@ def generated(source: Source, pieces: Sequence[Series], seed: int) -> list[Serie
     return [replace(one, value=x, risk=np.zeros(one.value.shape)) for one, x in zip(empty, clean, strict=True)]
 
 
-def measured(clean: Windows, like: Windows, rng: np.random.Generator) -> Windows:
+@dataclass(frozen=True)
+class Errors:
+    """How readings on a grid err.
+
+    Attributes
+    ----------
+    noise
+        Of each of the C variables, in sd of its signal from its mean.
+    step
+        Length of a step, in the unit of the memories of errors that last.
+    """
+
+    noise: tuple[Noise, ...]
+    step: float
+
+    @classmethod
+    def of(cls, rule: NoiseRule, scaler: Scaler, axis: Axis) -> Errors:
+        """Return what a rule says of the variables; where it says nothing their errors are Gaussian and independent."""
+        found = []
+        for name, location, scale in zip(scaler.variables, scaler.location, scaler.scale, strict=True):
+            noise = rule.variables.get(name, Noise(Gaussian()))
+            found.append(replace(noise, location=(noise.location - location) / scale, bound=noise.bound / scale))
+        return cls(tuple(found), axis.step)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, int, int]) -> Floats:
+        """Draw standardised errors (N, T, C) of N windows; those that last do so within a window."""
+        found = rng.standard_normal(shape)
+        for column, noise in enumerate(self.noise):
+            family = Cauchy() if noise.bound < np.inf else noise.family
+            if isinstance(family, Correlated):
+                place = np.arange(shape[1])
+                alike = family.correlation(self.step * np.abs(np.subtract.outer(place, place)))
+                np.fill_diagonal(alike, 1 + 1e-9)
+                found[..., column] = found[..., column] @ np.linalg.cholesky(alike).T
+            elif type(family) is not Gaussian:
+                found[..., column] = family.draw(rng, shape[:2])
+        return found
+
+    def taken(self, readings: Windows) -> Windows:
+        """Return the readings at the risks that a model takes them at; of Cauchy noise those far out are missing."""
+        columns = zip(self.noise, np.moveaxis(readings.value, -1, 0), np.moveaxis(readings.risk, -1, 0), strict=True)
+        risk = np.stack([noise.taken(y, r) for noise, y, r in columns], axis=-1)
+        return Windows(np.where(np.isfinite(risk), readings.value, 0.0), risk, readings.item)
+
+
+def measured(clean: Windows, like: Windows, rng: np.random.Generator, errors: Errors | None = None) -> Windows:
     """Measure clean windows as real ones were: y = x + r e where there was a reading, nothing elsewhere.
 
-    Under a right model these have the law of real windows with the same gaps and risks, whatever the noise.
+    Under a right model these have the law of real windows with the same gaps and risks, whatever the noise; e is
+    Gaussian and independent if nothing else is said.
     """
     seen = np.isfinite(like.risk)
-    noise = np.where(seen, like.risk, 0.0) * rng.standard_normal(like.risk.shape)
-    return Windows(np.where(seen, clean.value + noise, 0.0), like.risk, like.item)
+    errors = errors or Errors((Noise(Gaussian()),) * like.risk.shape[2], 1.0)
+    noise = np.where(seen, like.risk, 0.0) * errors.draw(rng, like.value.shape)
+    return errors.taken(Windows(np.where(seen, clean.value + noise, 0.0), like.risk, like.item))
 
 
 def noisier(windows: Windows, sd: float, rng: np.random.Generator) -> Windows:
