@@ -78,11 +78,13 @@ def audit(
     Raises
     ------
     DataError
-        If there are fewer than 20 windows of either kind, variables differ, or a source gives something else.
+        If there are fewer than 20 windows of either kind, variables differ, an item held out was learned from, or a
+        source gives something else.
     ConfigError
         If a setting is out of range, a source has the name of a reference, or models were told of different noise.
     """
     _check(sources, window, noise, halves, most)
+    _check_unseen(train, holdout)
     rng = np.random.default_rng(seed)
     rule = _told(sources) if rule is None else rule
     scaler, axis = Scaler.fit(rule.apply(train)), Axis.fit(train, grid)
@@ -132,6 +134,20 @@ def _check(sources: Mapping[str, Source], window: int, noise: Sequence[float], h
         raise ConfigError("halves", f"{halves}", "Give at least 2.")
     if most < FEWEST:
         raise ConfigError("most", f"{most} windows", f"Give at least {FEWEST}.")
+
+
+def _check_unseen(train: Sequence[Series], holdout: Sequence[Series]) -> None:
+    """Refuse items of the same name and values: what they say of privacy would be wrong."""
+    known = {one.item_id: one for one in train}
+    same = [one.item_id for one in holdout if one.item_id in known and _same(one, known[one.item_id])]
+    if same:
+        problem = f"{len(same)} of {len(holdout)} items were learned from, {same[0]!r} the first"
+        raise DataError("holdout", problem, "Give items that the model did not see.")
+
+
+def _same(one: Series, other: Series) -> bool:
+    pairs = ((one.time, other.time), (np.where(one.observed, one.value, 0), np.where(other.observed, other.value, 0)))
+    return one.variables == other.variables and all(np.array_equal(x, y) for x, y in pairs)
 
 
 def _told(sources: Mapping[str, Source]) -> NoiseRule:

@@ -63,6 +63,15 @@ def test_a_model_is_audited(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (folder / "audit.png").stat().st_size > 10_000
 
 
+def test_items_that_were_learned_from_are_not_held_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = str(folder / "train.csv")
+    assert main(["audit", str(folder / "model"), same, "--holdout", same]) == 2
+    told = capsys.readouterr()
+    want = "rstime audit: error: holdout: 24 of 24 items were learned from, 'bed-0' the first."
+    assert told.err.splitlines()[-1] == f"{want} Give items that the model did not see."
+    assert told.out == ""
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
