@@ -44,7 +44,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
             continue
         if name not in ("fit", "backtest"):
             command.add_argument("saved", type=Path, metavar="MODEL", help="folder that `rstime fit` wrote")
-        command.add_argument("table", type=Path, metavar="TABLE", help=".csv or .parquet")
+        command.add_argument("table", type=Path, metavar="TABLE", help=".csv, .csv.gz, .tsv or .parquet")
         if name == "fit":
             _add_fit(command)
         elif name == "backtest":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rstime.errors import ConfigError, DataError
 
@@ -16,6 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = (".csv", ".parquet")
+"""What a table that is written may end in."""
+
+SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t"}
+"""Columns of tables of text that are read, by what the file's name ends in."""
+
+SAVE = "Save it as .csv (or .csv.gz), .tsv or .parquet."
+UTF_8 = "Save it as UTF-8 (a spreadsheet: CSV UTF-8; pandas: read it with its encoding, and to_csv)."
+LINE = "line"
+"""Name of the index of a table that was read from text: the line of the file at which each row begins."""
+
 EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 """What counts as an empty cell in a column of numbers."""
 
@@ -32,7 +45,7 @@ def read(path: Path, *, text: Collection[str] = (), columns: Collection[str] | N
     Parameters
     ----------
     path
-        A .csv or .parquet file.
+        A .csv, .csv.gz, .tsv or .parquet file. Rows of text have the number of their line in the file as index.
     text
         Columns of names: read as text from CSV, so that item "007" and variable "NA" stay what they are.
     columns
@@ -43,30 +56,106 @@ def read(path: Path, *, text: Collection[str] = (), columns: Collection[str] | N
     ConfigError
         If the suffix is another one.
     DataError
-        If there is no such file, or it cannot be read as what its suffix says.
+        If there is no such file, it cannot be read as what its suffix says, or a row has more fields than the header.
     """
     import pandas as pd
 
-    check_suffix(path)
-    if not path.is_file():
-        raise DataError("table", f"there is no file {path}", "Check the path.")
-    try:
-        if path.suffix.lower() == ".parquet":
+    _check_file(path)
+    if path.suffix.lower() == ".parquet":
+        with _naming(path):
             frame = pd.read_parquet(path)
-            return frame[_wanted(frame.columns, columns)]
-        header = pd.read_csv(path, nrows=0).columns
-        return pd.read_csv(
+        return frame[_wanted(frame.columns, columns)]
+    lines = _lines(path)
+    with _naming(path):
+        header = pd.read_csv(path, sep=_separator(path), nrows=0, index_col=False).columns
+        frame = pd.read_csv(
             path,
+            sep=_separator(path),
+            index_col=False,
             usecols=_wanted(header, columns),
             dtype={name: str for name in header if name in text},
             keep_default_na=False,
             na_values={name: [""] if name in text else EMPTY for name in header},
             float_precision="round_trip",
         )
-    except (ValueError, OSError) as error:
-        raise DataError(
-            "table", f"{path} cannot be read ({error})", "Check that it is what its suffix says."
-        ) from error
+    return frame.set_index(pd.Index(lines, name=LINE)) if len(lines) == len(frame) else frame
+
+
+def _check_file(path: Path) -> None:
+    """Raise unless there is a file of a kind that is read."""
+    if not path.name.lower().endswith((*SEPARATORS, ".parquet")):
+        raise ConfigError("table", f"{path} ends in {path.suffix or 'no suffix'!r}", SAVE)
+    if not path.is_file():
+        raise DataError("table", f"there is no file {path}", "Check the path.")
+
+
+def _separator(path: Path) -> str:
+    return next(sign for end, sign in SEPARATORS.items() if path.name.lower().endswith(end))
+
+
+def _lines(path: Path) -> list[int]:
+    """Return the line of the file at which each row begins, from the header's 1 on; every row must fit the header.
+
+    Raises
+    ------
+    DataError
+        If the file is not UTF-8, another sign separates its columns, or a row has more fields than the header.
+    """
+    with _naming(path), _opened(path, "rb") as file:
+        if b"\0" in file.read(1000):
+            raise DataError("table", f"{path} is not UTF-8 (zero bytes, as in UTF-16)", UTF_8)
+    lines: list[int] = []
+    long: list[tuple[int, int]] = []
+    width, line = 0, 1
+    with _naming(path), _opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=_separator(path))
+        for row in rows:
+            if len(row) > 1 or (row and row[0].strip()):  # pandas passes over empty lines
+                if not width:
+                    width = len(row)
+                    _check_header(path, row)
+                else:
+                    lines.append(line)
+                    if len(row) > width:
+                        long.append((line, len(row)))
+            line = rows.line_num + 1
+    if long:
+        more = f" (and {len(long) - 1} more)" if len(long) > 1 else ""
+        problem = f"line {long[0][0]} of {path} has {long[0][1]} fields{more}, the header {width}"
+        text = f"text that holds {_separator(path)!r} in double quotes"
+        remedy = f"Write decimals with a point (1.5), {text}, and a name for every column."
+        raise DataError("table", problem, remedy)
+    return lines
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    """Raise DataError if another sign than that of the suffix separates the columns."""
+    other = next((sign for sign in ";\t|," if len(header) == 1 and sign in header[0]), None)
+    if other is not None:
+        name = {"\t": "tab", ",": "comma"}.get(other, repr(other))
+        remedy = {"\t": "Name it .tsv.", ",": "Name it .csv."}.get(
+            other, "Separate columns by commas, and write decimals with a point (pandas: sep=..., decimal=...)."
+        )
+        raise DataError("table", f"{path} separates its columns by {name}: {header[0]}", remedy)
+
+
+def _opened(path: Path, mode: str, **settings: Any) -> Any:
+    return gzip.open(path, mode, **settings) if path.suffix.lower() == ".gz" else path.open(mode, **settings)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say which file cannot be read, and why."""
+    try:
+        yield
+    except DataError:
+        raise
+    except UnicodeDecodeError as error:
+        problem = f"{path} is not UTF-8 (byte {error.object[error.start]:#04x}, as in Latin-1 or Windows-1252)"
+        raise DataError("table", problem, UTF_8) from error
+    except (ValueError, OSError, EOFError, zlib.error, csv.Error) as error:
+        remedy = "Check that it is what its suffix says, and text in UTF-8."
+        raise DataError("table", f"{path} cannot be read ({error})", remedy) from error
 
 
 def _wanted(header: pd.Index[str], columns: Collection[str] | None) -> list[str]:
@@ -80,7 +169,10 @@ def read_verbatim(path: Path) -> pd.DataFrame:
 
     if path.suffix.lower() == ".parquet":
         return read(path)
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    _check_file(path)
+    _lines(path)
+    with _naming(path):
+        return pd.read_csv(path, sep=_separator(path), index_col=False, dtype=str, keep_default_na=False)
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

@@ -58,13 +58,25 @@ def test_bad_rows_are_named_and_nothing_is_written(
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
 
 
+@pytest.mark.parametrize("command", ["fit", "impute"])
+def test_a_decimal_comma_is_named_with_its_line(
+    fake: type[FakeModel], tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("item_id,timestamp,variable,value,sd,note\nP00,2024-01-01,hr,80,8,1.5,n3\n")
+    given = (path,) if command == "fit" else ("model", path)
+    assert run(command, *given, "--out", tmp_path / "out.csv") == 2
+    assert f"line 2 of {path} has 7 fields, the header 6. Write decimals" in capsys.readouterr().err
+    assert "fit" not in fake.calls
+
+
 def test_an_absent_column_is_named_beside_all_that_are_there(
     fake: type[FakeModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text("bed;timestamp;variable;value;sd\na;2024-01-01;hr;5;1\n")
     assert run("fit", path, "--out", tmp_path / "model") == 2
-    assert "no column 'item_id' among bed;timestamp;variable;value;sd" in capsys.readouterr().err
+    assert "separates its columns by ';': bed;timestamp;variable;value;sd" in capsys.readouterr().err
     path.write_text("bed,timestamp,variable,value,sd\na,2024-01-01,hr,5,1\n")
     assert run("fit", path, "--out", tmp_path / "model") == 2
     assert "among bed, timestamp, variable, value, sd." in capsys.readouterr().err
