@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -33,7 +34,7 @@ METRICS = ("wql", "crps", "mase", "coverage90", "width90")
 
 def backtest(
     table: pd.DataFrame,
-    horizon: int | str,
+    horizon: int | str | timedelta,
     *,
     origins: int = 3,
     grid: str | float | None = None,
@@ -60,7 +61,7 @@ def backtest(
     table
         Long table as for `rstime.from_long`.
     horizon
-        Steps of a window, or a duration such as "24h".
+        Steps of a window, or a duration; see `rstime.RiskDiffusion.forecast`.
     origins
         Number of windows.
     grid
@@ -105,7 +106,7 @@ def backtest(
             raise ConfigError(name, f"{value}", "Give at least 1.")
     series = from_long(table, columns, static=static, known=known, grid=grid)
     axis = Axis.fit(series, grid)
-    steps = horizon_steps(horizon, axis)
+    steps = horizon_steps(horizon, axis, grid is not None)
     length = (CONTEXT + 1) * steps if window is None else window
     if length <= steps:
         raise ConfigError("window", f"{length} steps for a horizon of {steps}", "Give more steps than the horizon has.")

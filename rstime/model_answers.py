@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class AnsweringModel(ModelState):
     def forecast(
         self,
         data: pd.DataFrame | Sequence[Series],
-        horizon: int | str,
+        horizon: int | str | timedelta,
         *,
         samples: int = 100,
         seed: int = 0,
@@ -106,7 +107,8 @@ class AnsweringModel(ModelState):
         data
             Long table or Series, as for `impute`; what is asked in them does not matter.
         horizon
-            Number of steps, or a duration such as "24h".
+            Number of steps, or a duration: "24h", a timedelta. Without a grid, where a step is the typical gap of the
+            training data, a duration that is no whole number of steps is rounded up.
         samples, seed, sampler, evaluations, covariance
             As for `impute`.
         static, known
@@ -128,7 +130,7 @@ class AnsweringModel(ModelState):
             If the horizon is not a whole, positive number of steps, or a setting is unknown or out of range.
         """
         axis = self._fitted()[1]
-        steps = horizon_steps(horizon, axis)
+        steps = horizon_steps(horizon, axis, self.config.grid is not None)
         series = self._questions(data, static, known)
         asked = [extend(one, steps, axis, self.config.window) for one in series]
         config = SamplerConfig(samples, seed, sampler, evaluations, True, covariance)
@@ -201,17 +203,33 @@ class AnsweringModel(ModelState):
         return Posterior(series, values)
 
 
-def horizon_steps(horizon: int | str, axis: Axis) -> int:
+def horizon_steps(horizon: int | str | timedelta, axis: Axis, gridded: bool) -> int:
     """Return the horizon as a positive number of steps.
+
+    Parameters
+    ----------
+    horizon
+        Number of steps, or a duration.
+    axis
+        Of the model.
+    gridded
+        Whether a grid says what a step is. Else it is only a typical gap, and a duration is rounded up to whole steps.
 
     Raises
     ------
     ConfigError
         If it is not a whole number of steps, at least 1, or a duration where stamps are numbers.
     """
-    steps = duration(horizon) / axis.step if isinstance(horizon, str) else float(horizon)
-    if isinstance(horizon, str) and not axis.calendar:
-        raise ConfigError("horizon", f"{horizon!r} where stamps are numbers", "Give a number of steps.")
+    if isinstance(horizon, str | timedelta):
+        seconds = duration(horizon) if isinstance(horizon, str) else horizon.total_seconds()
+        if not axis.calendar:
+            raise ConfigError("horizon", f"{horizon!r} where stamps are numbers", "Give a number of steps.")
+        steps = seconds / axis.step if gridded else math.ceil(seconds / axis.step - 1e-6)
+    else:
+        try:
+            steps = float(horizon)
+        except TypeError as error:
+            raise ConfigError("horizon", f"{horizon!r}", 'Give a number of steps, or a duration as "24h".') from error
     if not (math.isfinite(steps) and steps >= 1 and abs(steps - round(steps)) < 1e-6):
         raise ConfigError("horizon", f"{horizon!r} is {steps:g} steps", "Give a whole number of steps, at least 1.")
     return round(steps)

@@ -29,6 +29,7 @@ MISTAKES: dict[str, tuple[Callable[[RiskDiffusion], Any], type[Exception], str]]
     "no number": (lambda m: m.forecast([GOOD], math.nan), ConfigError, "horizon"),
     "hours of numbers": (lambda m: m.forecast([GOOD], "1h"), ConfigError, "stamps are numbers"),
     "no duration": (lambda m: m.forecast([GOOD], "soon"), ConfigError, "soon"),
+    "an odd horizon": (lambda m: m.forecast([GOOD], [3]), ConfigError, "horizon: [3]. Give a number of steps, or"),
     "unknown variable": (lambda m: m.impute([series([[1.0]], [[1.0]], ("z",))]), DataError, "x0, x1"),
     "dates for numbers": (
         lambda m: m.impute([replace(GOOD, time=pd.date_range("2026", periods=4, freq="h").to_numpy())]),

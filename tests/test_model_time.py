@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 
 from oracles.models import QUICK, WINDOW
 from rstime import scores
+from rstime.axis import HOUR, Axis
 from rstime.datasets.laws import answer
 from rstime.datasets.simulate import Simulated, gaussian_series, shifted_series
 from rstime.errors import ConfigError
 from rstime.model import RiskDiffusion
+from rstime.model_answers import horizon_steps
 from rstime.types import Posterior, Series
 
 
@@ -163,10 +166,27 @@ def test_the_same_instants_in_another_zone_are_the_same_stamps() -> None:
 
 
 def test_horizons_are_counts_or_durations() -> None:
-    model = RiskDiffusion("gaussian", window=24, gaussian=QUICK).fit(table(days=4, items=3), steps=20, progress=False)
+    model = RiskDiffusion("gaussian", window=24, grid="1h", gaussian=QUICK)
+    model.fit(table(days=4, items=3), steps=20, progress=False)
     part = table(days=2, items=1)
     count, text = (model.forecast(part, horizon, samples=2)[0] for horizon in (6, "6h"))
     assert np.array_equal(count.series.time, text.series.time)
     assert count.series.time[0] == np.datetime64("2026-03-22")
     with pytest.raises(ConfigError, match="whole number of steps"):
         model.forecast(part, "90min")
+    model.config = replace(model.config, grid=None)
+    assert len(model.forecast(part, timedelta(minutes=90), samples=2)[0].series.time) == 2
+
+
+@pytest.mark.parametrize("horizon", ["6h", timedelta(hours=6), pd.Timedelta("6h")])
+def test_a_duration_is_rounded_up_to_whole_steps_where_a_step_is_a_typical_gap(horizon: str | timedelta) -> None:
+    axis = Axis(17 * 60, calendar=True)  # 21.18 steps
+    assert horizon_steps(horizon, axis, gridded=False) == 22
+    assert horizon_steps(horizon, replace(axis, step=HOUR), gridded=False) == 6
+    assert horizon_steps(horizon, replace(axis, step=HOUR), gridded=True) == 6
+    with pytest.raises(ConfigError, match=r"horizon: .* is 21\.1765 steps\. Give a whole number of steps"):
+        horizon_steps(horizon, axis, gridded=True)
+    with pytest.raises(ConfigError, match=r"horizon: .* where stamps are numbers"):
+        horizon_steps(horizon, Axis(1.0, calendar=False), gridded=False)
+    with pytest.raises(ConfigError, match=r"horizon: .* is -22 steps"):
+        horizon_steps(-pd.Timedelta(horizon) - timedelta(minutes=17), axis, gridded=False)

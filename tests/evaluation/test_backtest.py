@@ -74,4 +74,6 @@ def test_what_cannot_be_tested_is_refused():
     with pytest.raises(ConfigError, match="window: 5 steps for a horizon of 5"):
         backtest(table, 5, window=5)
     with pytest.raises(ConfigError, match="horizon: '90min' is"):
-        backtest(table, "90min")
+        backtest(table, "90min", grid="1h")
+    with pytest.raises(ConfigError, match="window: 2 steps for a horizon of 2"):  # a step is a typical gap: rounded up
+        backtest(table, "90min", window=2)
