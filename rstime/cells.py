@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rstime.axis import grid_step, is_calendar, nanoseconds
 from rstime.errors import DataError, RstimeWarning
+from rstime.tables import FILE, LINE
 from rstime.types import Bools, Floats
 
 ZONE = r":\d{2}\S*?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
@@ -184,9 +185,8 @@ class Cells:
         if sd_name is None:
             return value, np.where(seen, 0.0, np.inf)
         sd = self.numbers(sd_name)
-        remedy = (
-            "Give the error of the value beside it: 0 if exact, inf if not known (the value then counts as missing)."
-        )
+        remedy = "Give the error of the value: 0 if exact, inf if not known (the value then counts as missing). "
+        remedy += 'Or let a fit learn it: risk="estimate", on the command line --risk estimate.'
         self.refuse(sd_name, seen & (np.isnan(sd) | (sd < 0)), remedy)
         risk = np.where(seen, np.sqrt(np.abs(sd)) if variance else np.abs(sd), np.inf)
         return np.where(np.isinf(risk), np.nan, value), risk
@@ -213,15 +213,19 @@ class Cells:
         return Stamps(utc, _zone_name(column.dtype.tz, name))
 
     def refuse(self, name: str, wrong: Bools, remedy: str) -> None:
-        """Raise DataError for the first row that is wrong."""
+        """Raise DataError for the first row that is wrong, with the count of the others."""
         if np.any(wrong):
-            row = int(np.argmax(wrong))
-            raise DataError(name, f"{_shown(self.frame[name].iloc[row])} in {self.describe(row)}", remedy)
+            row, more = int(np.argmax(wrong)), int(np.sum(wrong)) - 1
+            others = f" and {more} more row{'s' * (more > 1)}" if more else ""
+            raise DataError(name, f"{_shown(self.frame[name].iloc[row])} in {self.describe(row)}{others}", remedy)
 
     def describe(self, row: int) -> str:
-        """Name a row by its number, from 0, and its labels."""
+        """Name a row by its line in the file that it was read from, else by its number, from 0; and by its labels."""
         cells = [f"{name} {_shown(self.frame[name].iloc[row])}" for name in self.labels if name in self.frame]
-        return f"row {row}" + (f" ({', '.join(cells)})" if cells else "")
+        labels = ", ".join(cells)
+        if self.frame.index.name == LINE and FILE in self.frame.attrs:
+            return f"line {self.frame.index[row]} of {self.frame.attrs[FILE]}" + (f" ({labels})" if labels else "")
+        return f"row {row} ({labels}{'; ' if labels else ''}rows count from 0)"
 
 
 def sd_column(cells: Cells, columns: Columns) -> str | None:
@@ -254,7 +258,9 @@ def warn(text: str) -> None:
 
 
 def _shown(cell: Any) -> str:
-    return repr(cell) if isinstance(cell, str) else str(cell)
+    if isinstance(cell, str):
+        return repr(cell) if cell.strip() else "empty"
+    return "empty" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell)
 
 
 def _all_numbers(column: pd.Series[Any]) -> bool:

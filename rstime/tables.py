@@ -26,8 +26,8 @@ SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t"}
 
 SAVE = "Save it as .csv (or .csv.gz), .tsv or .parquet."
 UTF_8 = "Save it as UTF-8 (a spreadsheet: CSV UTF-8; pandas: read it with its encoding, and to_csv)."
-LINE = "line"
-"""Name of the index of a table that was read from text: the line of the file at which each row begins."""
+LINE, FILE = "line", "file"
+"""Of a table that was read from text: its index, the line at which each row begins, and in `attrs` the file's name."""
 
 EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 """What counts as an empty cell in a column of numbers."""
@@ -78,7 +78,10 @@ def read(path: Path, *, text: Collection[str] = (), columns: Collection[str] | N
             na_values={name: [""] if name in text else EMPTY for name in header},
             float_precision="round_trip",
         )
-    return frame.set_index(pd.Index(lines, name=LINE)) if len(lines) == len(frame) else frame
+    if len(lines) == len(frame):
+        frame.index = pd.Index(lines, name=LINE)
+        frame.attrs[FILE] = str(path)
+    return frame
 
 
 def _check_file(path: Path) -> None:

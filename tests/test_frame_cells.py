@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from oracles.tables import one, table
 from rstime.errors import DataError, RstimeWarning
 from rstime.frame import Columns, from_long
+from rstime.tables import read
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -25,19 +27,20 @@ def bad(field: str, value: Any, **cells: Any) -> pd.DataFrame:
     ("field", "value", "shown"),
     [
         ("sd", -0.5, "-0.5"),
-        ("sd", np.nan, "nan"),
-        ("sd", None, "None"),
-        ("sd", "", "''"),
+        ("sd", np.nan, "empty"),
+        ("sd", None, "empty"),
+        ("sd", "", "empty"),
+        ("sd", " ", "empty"),
         ("sd", "wide", "'wide'"),
         ("sd", -np.inf, "-inf"),
         ("value", "high", "'high'"),
         ("value", "1,5", "'1,5'"),
         ("value", np.inf, "inf"),
         ("value", "-inf", "'-inf'"),
-        ("timestamp", np.nan, "nan"),
+        ("timestamp", np.nan, "empty"),
         ("timestamp", np.inf, "inf"),
-        ("item_id", None, "None"),
-        ("variable", np.nan, "nan"),
+        ("item_id", None, "empty"),
+        ("variable", np.nan, "empty"),
     ],
 )
 def test_a_bad_cell_is_named_with_its_row_and_a_remedy(field: str, value: Any, shown: str) -> None:
@@ -48,6 +51,25 @@ def test_a_bad_cell_is_named_with_its_row_and_a_remedy(field: str, value: Any, s
     assert caught.value.remedy
     if field != "item_id":
         assert "item_id 'q'" in str(caught.value)
+
+
+def test_rows_that_are_wrong_too_are_counted() -> None:
+    """A frame that was read by other means has no lines: its rows count from 0, whatever its index says."""
+    frame = table(*(("p", float(k), "x", 1.0, -1.0 if k > 2 else 1.0) for k in range(6))).set_index(np.arange(10, 16))
+    told = r"sd: -1.0 in row 3 \(item_id 'p', timestamp 3.0, variable 'x'; rows count from 0\) and 2 more rows\. Give"
+    with pytest.raises(DataError, match=told):
+        from_long(frame)
+    with pytest.raises(DataError, match=r"rows count from 0\) and 1 more row\."):
+        from_long(frame[:5])
+
+
+def test_rows_of_a_file_are_named_by_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("item_id,timestamp,variable,value,sd\np,0,x,1,1\n\np,1,x,1,\n")
+    with pytest.raises(DataError) as caught:
+        from_long(read(path, text=("item_id", "variable")).assign(note="kept"))
+    assert caught.value.problem == f"empty in line 4 of {path} (item_id 'p', timestamp 1, variable 'x')"
+    assert caught.value.remedy.endswith('Or let a fit learn it: risk="estimate", on the command line --risk estimate.')
 
 
 def test_without_sd_everything_is_exact_with_a_warning() -> None:
@@ -61,7 +83,7 @@ def test_columns_can_be_renamed_and_variance_given_instead_of_sd() -> None:
     frame = table(("p", 0.0, "x", 1.0, 9.0)).set_axis(["bed", "when", "what", "much", "var"], axis=1)
     series = one(frame, columns=Columns("bed", "when", "what", "much", variance="var"))
     assert series.risk[0, 0] == 3
-    with pytest.raises(DataError, match=r"var: -9.0 in row 0 \(bed 'p', when 0.0, what 'x'\)"):
+    with pytest.raises(DataError, match=r"var: -9.0 in row 0 \(bed 'p', when 0.0, what 'x'; rows count from 0\)"):
         from_long(frame.assign(var=-9.0), Columns("bed", "when", "what", "much", variance="var"))
 
 

@@ -43,7 +43,7 @@ def test_a_wide_table_may_lack_items_and_sd() -> None:
         (series,) = from_wide(wide, timestamp="date")
     assert series.item_id == "series"
     np.testing.assert_array_equal(series.risk, [[0, 0.1], [0, 0.2]])
-    with pytest.raises(DataError, match=r"y_sd: -1.0 in row 0 \(date '2026-01-01'\)"):
+    with pytest.raises(DataError, match=r"y_sd: -1.0 in row 0 \(date '2026-01-01'; rows count from 0\)"):
         from_wide(wide[["date", "y", "y_sd"]].assign(y_sd=-1.0), timestamp="date")
     with pytest.raises(DataError, match="no column of values"):
         from_wide(wide[["date"]], timestamp="date")
@@ -89,7 +89,7 @@ def test_known_covariates_on_a_grid_are_means_of_bins() -> None:
     [
         (covariates(("p", 2.0, 1.0)), r"known: no row for item 'p' at or before 1.0"),
         (covariates(("q", 0.0, 1.0)), r"known: no row for item 'p'"),
-        (covariates(("p", 0.0, np.nan)), "temp: nan in row 0"),
+        (covariates(("p", 0.0, np.nan)), "temp: empty in row 0"),
         (covariates(("p", 0.0, "warm")), "temp: 'warm' in row 0"),
         (
             covariates(("p", "2026-01-01", 1.0)),

@@ -81,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     "adjustment": BASE | {"noisy_scores"},
     # tables to Series and back: the only modules that know column names
     "axis": BASE,
-    "cells": BASE | {"axis"},
+    "cells": BASE | {"axis", "tables"},
     "answers": BASE | {"axis", "cells"},
     "covariates": BASE | {"axis", "cells"},
     "frame": BASE | FRAMES | {"axis"},

@@ -218,7 +218,9 @@ def test_readings_beyond_the_specified_range_are_counted_and_a_level_beyond_it_i
     frame = pd.DataFrame({**rows, "value": [97.0, 65.0, 96.0]})
     with pytest.warns(RstimeWarning, match=r"1 readings where their sensor of SpO2 is not specified \(row 1 "):
         assert assign_risk(frame, {"spo2": "pulse_oximeter"})["sd"].tolist() == [2.0, 2.0, 2.0]
-    with pytest.raises(DataError, match=r"level 65 % in row 1 \(item_id 'a', timestamp 1, variable 'spo2'\).*SpO2"):
+    with pytest.raises(
+        DataError, match=r"level 65 % in row 1 \(item_id 'a', timestamp 1, variable 'spo2'; rows count from 0\).*SpO2"
+    ):
         assign_risk(frame, {"spo2": "pulse_oximeter"}, level="reading")
 
 
