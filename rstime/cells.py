@@ -192,12 +192,14 @@ class Cells:
         return np.where(np.isinf(risk), np.nan, value), risk
 
     def stamps(self, name: str) -> Stamps:
-        """Read a column of dates (with or without one time zone), of numbers, or of dates as text.
+        """Read a column of dates (with or without time zones), of numbers, or of dates as text.
+
+        Dates of several offsets from UTC, as on both sides of a clock change, become UTC.
 
         Raises
         ------
         DataError
-            If a stamp is empty, not finite or not a date, or if time zones are mixed.
+            If a stamp is empty, not finite or not a date, or if only some have a time zone.
         """
         column = self.frame[name]
         if column.dtype.kind in "iuf" or _all_numbers(column):
@@ -268,13 +270,15 @@ def _all_numbers(column: pd.Series[Any]) -> bool:
 
 
 def _parsed(column: pd.Series[Any], name: str) -> pd.Series[Any]:
-    """Dates of a column of text or of date objects, each distinct one parsed once."""
+    """Dates of a column of text or of date objects, each distinct one parsed once; UTC where offsets differ."""
     place, unique = pd.factorize(column.astype(object))
     cells = pd.Series(unique, dtype=object)
     texts = cells[[isinstance(one, str) for one in unique]].str.strip()
-    zones = texts.str.extract(ZONE)[0].fillna("none").replace({"Z": "UTC", "+00:00": "UTC"})
-    if zones.nunique() > 1:
-        raise _mixed_zones(name, [str(zone) for zone in zones.unique()])
+    zones = texts.str.extract(ZONE)[0].fillna("none").replace({"Z": "UTC", "+00:00": "UTC"}).tolist()
+    zones += [str(getattr(one, "tzinfo", None) or "none") for one in unique if not isinstance(one, (str, Number))]
+    several = len(set(zones)) > 1
+    if several and "none" in zones:
+        raise _mixed_zones(name, list(dict.fromkeys(zones)))
     strange: list[Any] = [one for one in unique if isinstance(one, Number)]
     strange += list(texts[texts.str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?")])
     if strange:
@@ -286,7 +290,7 @@ def _parsed(column: pd.Series[Any], name: str) -> pd.Series[Any]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.filterwarnings("error", "Parsed string .* un-recognized timezone", FutureWarning)
-                dates = pd.to_datetime(cells, format=form, dayfirst=day_first)
+                dates = pd.to_datetime(cells, format=form, dayfirst=day_first, utc=several)
             break
         except FutureWarning as error:
             remedy = "Write the offset instead: 2026-01-31 13:05+01:00."
@@ -323,7 +327,7 @@ def _day_first(texts: pd.Series[Any], name: str) -> bool:
 
 
 def _mixed_zones(name: str, zones: list[str]) -> DataError:
-    remedy = "Write all stamps in one zone, best UTC (pandas: to_datetime(..., utc=True))."
+    remedy = "Give all stamps their offset from UTC, as 2026-01-31 13:05+01:00, or none of them."
     return DataError(name, f"mixed time zones ({', '.join(zones[:4])})", remedy)
 
 

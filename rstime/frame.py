@@ -68,7 +68,8 @@ def from_long(
     """Read a long table: one Series for each item, in order of appearance.
 
     Repeated readings of one variable at one time fuse by precision, 1/r^2 = sum_i 1/r_i^2 and y = r^2 sum_i y_i/r_i^2,
-    with a warning; an exact reading (sd 0) outweighs all others.
+    with a warning; an exact reading (sd 0) outweighs all others. Stamps of several offsets from UTC, as on both sides
+    of a clock change, become UTC.
 
     Parameters
     ----------
@@ -93,8 +94,8 @@ def from_long(
     ------
     DataError
         If a column is absent, the table is empty, a value is infinite or text, the sd beside a value is negative or
-        empty, a stamp or name is empty, time zones are mixed, exact readings contradict each other at one time, a
-        covariate is absent, or (fitting) an item has no reading.
+        empty, a stamp or name is empty, only some stamps have a time zone, exact readings contradict each other at one
+        time, a covariate is absent, or (fitting) an item has no reading.
     """
     columns = columns or Columns()
     cells = Cells(frame, (columns.item_id, columns.timestamp, columns.variable))

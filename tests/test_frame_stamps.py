@@ -40,11 +40,10 @@ UTC_STAMP, BERLIN_STAMP = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("20
 @pytest.mark.parametrize(
     "stamps",
     [
-        ("2026-01-01T00:00+01:00", "2026-01-01T00:00+02:00"),
         ("2026-01-01T00:00+01:00", "2026-01-01T00:00"),
         ("2026-01-01T00:00", "2026-01-01T00:00Z"),
-        (UTC_STAMP, BERLIN_STAMP),
         (pd.Timestamp("2026-01-01"), BERLIN_STAMP),
+        ("2026-01-01T00:00", BERLIN_STAMP),
     ],
 )
 def test_mixed_time_zones_are_refused(stamps: tuple[Any, Any]) -> None:
@@ -52,6 +51,24 @@ def test_mixed_time_zones_are_refused(stamps: tuple[Any, Any]) -> None:
     frame["timestamp"] = pd.Series(list(stamps), dtype=object)
     with pytest.raises(DataError, match="timestamp: mixed time zones"):
         from_long(frame)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "utc"),
+    [
+        (("2026-10-25T02:30+02:00", "2026-10-25T02:30+01:00"), ("2026-10-25T00:30", "2026-10-25T01:30")),
+        (("25.10.2026 02:30 +02:00", "25.10.2026 02:30 +01:00"), ("2026-10-25T00:30", "2026-10-25T01:30")),
+        (("2026-01-01T00:00Z", "2026-01-01T02:00+01:00"), ("2026-01-01T00:00", "2026-01-01T01:00")),
+        ((UTC_STAMP, "2026-01-01T02:00+01:00"), ("2026-01-01T00:00", "2026-01-01T01:00")),
+        ((BERLIN_STAMP, UTC_STAMP), ("2025-12-31T23:00", "2026-01-01T00:00")),
+    ],
+)
+def test_stamps_that_all_have_an_offset_become_utc(stamps: tuple[Any, Any], utc: tuple[str, str]) -> None:
+    frame = table(("p", None, "x", 1.0, 1.0), ("p", None, "x", 2.0, 1.0))
+    series = one(frame.assign(timestamp=pd.Series(list(stamps), dtype=object)))
+    np.testing.assert_array_equal(series.time, np.array(utc, dtype="datetime64[ns]"))
+    assert series.timezone == "UTC"
+    assert str(to_long([series])["timestamp"].iloc[1]) == f"{utc[1].replace('T', ' ')}:00+00:00"
 
 
 @pytest.mark.parametrize("stamps", [("2026-01-01", "2026-01-01 03:00"), ("01/02/2026 10:00", "01/13/2026 11:00")])
