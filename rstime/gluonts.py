@@ -14,7 +14,7 @@ from rstime.gluonts_lightning import lightning_loop
 from rstime.gluonts_predictor import RiskDiffusionPredictor as RiskDiffusionPredictor
 from rstime.gluonts_risk import with_risk as with_risk
 from rstime.gluonts_scale import ItemScale, instances, recent_stamps
-from rstime.gluonts_season import seasons_of
+from rstime.gluonts_season import seasons_of, warn_of_seasons
 from rstime.model import RiskDiffusion
 from rstime.training import Trainer, TrainingConfig
 from rstime.types import Series
@@ -52,7 +52,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
     Parameters
     ----------
     freq
-        Frequency of the data, as in `pandas.Period`.
+        Frequency of the data, as in `pandas.Period`; "MS", "ME", "QS", "QE", "YS" and "YE" count as "M", "Q" and "Y".
     prediction_length
         Steps to forecast.
     context_length
@@ -136,6 +136,12 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         self.dynamic, self.static, self.past = num_feat_dynamic_real, num_feat_static_real, num_past_feat_dynamic_real
         self.categories, self.cardinality = num_feat_static_cat, cardinality
         self.batch_size, self.num_batches_per_epoch = batch_size, num_batches_per_epoch
+        if seasons and not scaling:
+            raise ConfigError(
+                "seasons", "given with scaling=False", "Leave one out: seasons are a part of the scaling."
+            )
+        if seasons and not self.seasons:
+            raise ConfigError("seasons", f"none is known at the frequency {freq!r}", "Leave it out.")
         if trainer not in TRAINERS:
             raise ConfigError("trainer", f"{trainer!r} is unknown", f"Choose one of {', '.join(TRAINERS)}.")
         self.trainer, self.trainer_kwargs = trainer, dict(trainer_kwargs or {})
@@ -150,6 +156,8 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         shuffle_buffer_length: int | None = None,
         cache_data: bool = False,
         ckpt_path: str | Path | None = None,
+        num_workers: int | None = None,
+        num_prefetch: int | None = None,
     ) -> RiskDiffusionPredictor:
         """Fit to noisy, incomplete entries and return the predictor.
 
@@ -161,10 +169,11 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
             Entries of which the last window, context and horizon, is scored. If None every tenth entry of the training
             data is held out; of fewer than ten the last eighth of each that has four horizons, or its last horizon if
             that is more.
-        shuffle_buffer_length, cache_data
-            As other estimators have them; windows are always drawn at random, from memory.
+        shuffle_buffer_length, cache_data, num_workers, num_prefetch
+            As other estimators have them, and without effect: windows are always drawn at random, from memory, one step
+            ahead.
         ckpt_path
-            Folder in which an interrupted training goes on.
+            Folder in which an interrupted training goes on: the same call takes it up.
 
         Raises
         ------
@@ -180,6 +189,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         model = self._new("tiny" if readings < LITTLE else "small")
         block = max(self.prediction_length // BLOCKS, SHORTEST)
         recent = recent_stamps(self.context_length, self.prediction_length)
+        warn_of_seasons(series, self.seasons)
         scale = ItemScale.fit(series, block, recent, self.seasons) if self.scaling else None
         held_out = None if validation_data is None else _read(layout, list(validation_data))
         options = self.trainer_kwargs
@@ -188,6 +198,9 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
         if steps is None and epochs is not None and self.model == "diffusion":
             steps = epochs * self.num_batches_per_epoch
         learn, check = self._instances(series, held_out, scale)
+        if not learn:
+            remedy = "Give items with values before the part held out, NaN where one is missing."
+            raise DataError("training_data", f"no value to learn from in {len(series)} items", remedy)
         model.fit(
             learn,
             validation=check or None,
@@ -233,7 +246,7 @@ class RiskDiffusionEstimator(Estimator):  # type: ignore[misc]  # GluonTS has no
 
     def _layout(self, entries: list[dict[str, Any]]) -> Layout:
         """Return what the entries hold, with targets and categories counted."""
-        target = np.asarray(entries[0]["target"])
+        target = np.asarray(entries[0].get("target"))
         counts = self.cardinality
         if counts is None:
             counts = [0] * self.categories

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ LENGTHS = {
     "YearEnd": 36525 * DAY // 100,
 }
 """Mean length in nanoseconds of the periods that are not all of one length."""
+
+ENDS = re.compile(r"^(\d*[MQY])(?:S|S-JAN|E|E-DEC)$")
+"""Pandas' names of the first and last days of months, quarters and years; the period has the letter alone."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ class Layout:
         DataError
             If a field is absent, of another frequency or shape, too short, not finite, or a risk is negative.
         """
-        time = stamps(entry["start"], np.shape(entry["target"])[-1] + horizon, self.freq, name)
         value = self._target(entry, name)
+        time = stamps(entry.get("start"), len(value) + horizon, self.freq, name)
         risk = self._risk(entry, value, name)
         past = self._past(entry, len(value), name)
         value, risk = np.hstack([value, past]), np.hstack([risk, np.where(np.isnan(past), np.inf, 0.0)])
@@ -99,11 +103,12 @@ class Layout:
         )
 
     def _target(self, entry: Mapping[str, Any], name: str) -> Floats:
-        target = np.asarray(entry["target"], dtype=np.float64)
+        target = np.asarray(entry.get("target", np.nan), dtype=np.float64)
         if target.ndim != (2 if self.targets else 1) or (self.targets and len(target) != self.targets):
             want = f"({self.targets}, T)" if self.targets else "(T,)"
-            raise DataError("target", f"shape {target.shape} in item {name!r} where {want} is expected")
-        return np.atleast_2d(target).T
+            found = f"shape {target.shape}" if "target" in entry else "absent"
+            raise DataError("target", f"{found} in item {name!r} where {want} is expected")
+        return _values("target", np.atleast_2d(target).T, name)
 
     def _risk(self, entry: Mapping[str, Any], value: Floats, name: str) -> Floats:
         """(T, C) risk of the target, inf where it is missing."""
@@ -137,7 +142,7 @@ class Layout:
             problem = f"{kept.shape[1]} rows beside risk in item {name!r} where {self.past} are expected"
             raise DataError("past_feat_dynamic_real", problem, "Set num_past_feat_dynamic_real.")
         _long_enough("past_feat_dynamic_real", len(kept), length, name)
-        return kept[:length]
+        return _values("past_feat_dynamic_real", kept[:length], name)
 
     def _dynamic(self, entry: Mapping[str, Any], length: int, horizon: int, name: str) -> Floats:
         """(T + horizon, K) covariates known at every stamp."""
@@ -167,8 +172,19 @@ class Layout:
         return np.concatenate(parts)
 
 
+def period_name(freq: str) -> str:
+    """Return the period of dates that begin or end months, quarters or years; of other frequencies their own name.
+
+    Examples
+    --------
+    >>> [period_name(freq) for freq in ("MS", "QE-DEC", "2YS", "h")]
+    ['M', 'Q', '2Y', 'h']
+    """
+    return ENDS.sub(r"\1", freq)
+
+
 def period_offset(freq: str) -> Any:
-    """Return the offset of a period frequency.
+    """Return the offset of a period frequency, of which `period_name` says the names.
 
     Raises
     ------
@@ -178,12 +194,12 @@ def period_offset(freq: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
-            return pd.Period("2000-01-03", freq=freq).freq
+            return pd.Period("2000-01-03", freq=period_name(freq)).freq
         except ValueError as error:
             raise ConfigError("freq", f"{freq!r} ({error})", 'Give a period such as "h", "D", "W", "M".') from error
 
 
-def stamps(start: pd.Period, length: int, freq: str, name: str) -> NDArray[np.datetime64]:
+def stamps(start: Any, length: int, freq: str, name: str) -> NDArray[np.datetime64]:
     """(length,) even stamps of an item: for periods of one length their start, else a calendar of mean lengths.
 
     Months count as a twelfth of 365.25 days, business days as 7/5 of a day, so that every step is one step of the
@@ -192,12 +208,15 @@ def stamps(start: pd.Period, length: int, freq: str, name: str) -> NDArray[np.da
     Raises
     ------
     DataError
-        If the item has another frequency, or its dates are outside 1685 to 2255.
+        If the item has no start, or one that is no period or of another frequency, or its dates are outside 1685 to
+        2255.
     """
     offset = period_offset(freq)
-    if getattr(start, "freq", None) != offset:
-        found = getattr(start, "freqstr", repr(start))
-        problem = f"frequency {found} in item {name!r} where {offset.freqstr} is expected"
+    if not isinstance(start, pd.Period):
+        problem = "absent" if start is None else f"{str(start)!r}, a {type(start).__name__} and no period,"
+        raise DataError("start", f"{problem} in item {name!r}", f"Give pd.Period(start, {period_name(freq)!r}).")
+    if start.freq != offset:
+        problem = f"frequency {start.freqstr} in item {name!r} where {period_name(freq)} is expected"
         raise DataError("start", problem, "Give the estimator the frequency of the data.")
     unit = LENGTHS.get(type(offset).__name__) or offset.nanos // offset.n
     first = start.ordinal
@@ -208,6 +227,17 @@ def stamps(start: pd.Period, length: int, freq: str, name: str) -> NDArray[np.da
         origin = pd.Period(ordinal=0, freq=offset).start_time.value  # 1970, or the start of the first week of it
     ordinals = first + offset.n * np.arange(length, dtype=np.int64)
     return np.asarray((origin + ordinals * unit).view("datetime64[ns]"))
+
+
+def _values(field: str, value: Floats, name: str) -> Floats:
+    """Return (T, K) numbers in which NaN is missing and nothing is infinite."""
+    wrong = np.argwhere(np.isinf(value))
+    if len(wrong):
+        step, row = wrong[0]
+        place = f"place {step}" if value.shape[1] == 1 else f"place {step} of row {row}"
+        problem = f"{value[step, row]} at {place} in item {name!r}, the first of {len(wrong)}"
+        raise DataError(field, problem, "Give NaN where a value is missing.")
+    return value
 
 
 def _rows(entry: Mapping[str, Any], field: str, name: str) -> Floats:

@@ -43,8 +43,10 @@ class RiskDataset:
         return len(self.dataset)
 
     def _with_rows(self, entry: dict[str, Any], k: int) -> dict[str, Any]:
-        target, old = np.asarray(entry["target"]), np.asarray(entry.get("past_feat_dynamic_real", ()))
         where = f"item {entry.get('item_id', k)!r}"
+        if "target" not in entry:
+            raise DataError("target", f"absent in {where}")
+        target, old = np.asarray(entry["target"]), np.asarray(entry.get("past_feat_dynamic_real", ()))
         given: Any
         names = list(entry.get(NAMES, self.columns)) or [""] * len(old)
         if self.wanted and all(column in names for column in self.wanted):

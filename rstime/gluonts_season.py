@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from rstime.errors import RstimeWarning
 from rstime.gluonts_data import period_offset
 from rstime.scaling import within_blocks
-from rstime.types import Floats
+from rstime.types import Floats, Series
 
 KEEP = (0.25, 0.5, 0.7, 0.85, 1.0)
 """What a season may count beside the one after it; each is tried on the item's past."""
@@ -22,6 +24,9 @@ QUIET = 0.25
 
 LONGEST = 2000
 """Stamps of the longest season that is looked for."""
+
+ENOUGH = 2
+"""Seasons that an item needs readings for, before anything is expected of them."""
 
 BACK = 8
 """Seasons that are looked at, of the longest kind."""
@@ -47,6 +52,16 @@ def seasons_of(freq: str) -> tuple[int, ...]:
     return tuple(int(length) for length in lengths if 1 < length <= LONGEST and length == int(length))
 
 
+def warn_of_seasons(series: Sequence[Series], seasons: tuple[int, ...]) -> None:
+    """Warn of seasons that too few readings are there to expect anything of, see `expected`."""
+    readings = np.array([int(one.observed.sum(0).max()) for one in series])
+    for season in seasons:
+        few = int(np.count_nonzero(readings < ENOUGH * season))
+        if few:
+            problem = f"{few} of {len(series)} items have fewer than {ENOUGH * season} readings"
+            warnings.warn(f"{problem}: no season of {season} steps is learned of them", RstimeWarning, stacklevel=3)
+
+
 def expected(value: Floats, risk: Floats, seasons: tuple[int, ...], ahead: int) -> Floats:
     """Return what each stamp is expected to add to the level of an item, (T + ahead,), from the seasons before its own.
 
@@ -64,7 +79,7 @@ def expected(value: Floats, risk: Floats, seasons: tuple[int, ...], ahead: int) 
     """
     whole = np.zeros(len(value) + ahead)
     for season in seasons:
-        if np.isfinite(value).sum() >= 2 * season:
+        if np.isfinite(value).sum() >= ENOUGH * season:
             more = _profile(value, risk, season, ahead)
             value, whole = value - more[: len(value)], whole + more
             risk = np.where(np.isfinite(value), risk, np.inf)

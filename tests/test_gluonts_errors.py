@@ -14,7 +14,7 @@ import pytest
 from gluonts.model.predictor import Predictor
 
 from oracles.entries import Entry, gaussian, refuse, waves
-from rstime.errors import ConfigError, DataError, ModelFileError
+from rstime.errors import ConfigError, DataError, ModelFileError, RstimeWarning
 from rstime.gluonts import RiskDiffusionEstimator, RiskDiffusionPredictor, with_risk
 from rstime.gluonts_risk import NAMES
 
@@ -42,7 +42,18 @@ def test_bad_entries_are_refused_with_field_and_item() -> None:
     refuse(DataError, "feat_dynamic_real: not finite", partial(asked, {**one, "feat_dynamic_real": holes}))
     refuse(DataError, "feat_dynamic_real: 2 rows", partial(asked, {**one, "feat_dynamic_real": np.ones((2, 44))}))
     refuse(DataError, "start: frequency D", partial(asked, {**one, "start": pd.Period("2026-01-01", "D")}))
-    refuse(DataError, "start: frequency", partial(asked, {**one, "start": "2026-01-01"}))
+    refuse(
+        DataError,
+        "start: '2026-01-01', a str and no period, in item '0: i0'. Give pd.Period(start, 'h').",
+        partial(asked, {**one, "start": "2026-01-01"}),
+    )
+    stamp = pd.Timestamp("2026-01-01")
+    refuse(DataError, "'2026-01-01 00:00:00', a Timestamp and no period", partial(asked, {**one, "start": stamp}))
+    short = {key: value for key, value in one.items() if key != "start"}
+    refuse(DataError, "start: absent in item '0: i0'. Give pd.Period(start, 'h').", partial(asked, short))
+    short = {key: value for key, value in one.items() if key != "target"}
+    refuse(DataError, "target: absent in item 'i0'", partial(asked, short))
+    refuse(DataError, "target: absent in item '0: i0' where (T,) is expected", lambda: gaussian().train([short]))
     refuse(DataError, "target: shape (2, 40)", partial(asked, {**one, "target": np.ones((2, 40))}, 0.5))
     refuse(DataError, "risk: -1.0 in item 'i0'", partial(asked, {**one, "sd": np.full(40, -1.0)}))
     refuse(DataError, "risk: nan in item", partial(asked, {**one, "sd": np.full(40, np.nan)}))
@@ -106,6 +117,59 @@ def test_risk_that_nobody_asked_for_is_not_dropped_silently() -> None:
         "risk: rows risk in item '0: i0', and an estimator that takes values as exact",
         lambda: gaussian().train(with_risk(entries, "sd")),
     )
+
+
+def test_what_is_infinite_is_named_and_nothing_to_learn_from_is_no_series() -> None:
+    entries, _ = waves(2, 40)
+    bad = np.where(np.arange(40) == 7, -np.inf, 1.0)
+    remedy = "Give NaN where a value is missing."
+    text = f"target: -inf at place 7 in item '1: i1', the first of 1. {remedy}"
+    refuse(DataError, text, lambda: gaussian().train([entries[0], {**entries[1], "target": bad}]))
+    text = f"target: -inf at place 7 of row 1 in item '0: i0', the first of 1. {remedy}"
+    refuse(DataError, text, lambda: gaussian().train([{**entries[0], "target": np.stack([np.ones(40), bad])}]))
+    past = [{**entry, "past_feat_dynamic_real": bad[None]} for entry in entries]
+    refuse(DataError, "past_feat_dynamic_real: -inf at", lambda: gaussian(num_past_feat_dynamic_real=1).train(past))
+    late = np.where(np.arange(40) < 38, np.nan, 1.0)
+    for empty in (np.full(40, np.nan), late):
+        refuse(
+            DataError,
+            "training_data: no value to learn from in 1 items. Give items with values before the part held out",
+            lambda empty=empty: gaussian().train([{**entries[0], "target": empty}]),
+        )
+
+
+@pytest.mark.parametrize(("freq", "period"), [("MS", "M"), ("ME", "M"), ("QS", "Q"), ("QE-DEC", "Q"), ("YS-JAN", "Y")])
+def test_names_of_first_and_last_days_are_periods(freq: str, period: str) -> None:
+    entries = [{**entry, "start": pd.Period("1990-01", period)} for entry in waves(2, 40)[0]]
+    named, plain = (gaussian(freq=name).train(entries) for name in (freq, period))
+    pairs = zip(named.predict(entries, 3), plain.predict(entries, 3), strict=True)
+    assert all(
+        np.array_equal(one.samples, other.samples) and one.start_date.freqstr[0] == period for one, other in pairs
+    )
+    refuse(
+        DataError,
+        f"start: frequency h in item '0: ' where {period} is expected",
+        lambda: gaussian(freq=freq).train([{"start": pd.Period("1990-01-01", "h"), "target": np.ones(40)}]),
+    )
+
+
+def test_settings_of_other_estimators_are_taken_and_none_is_ignored_in_silence() -> None:
+    entries, _ = waves(3, 60)
+    plain = gaussian().train(entries)
+    assert gaussian().train(entries, num_workers=4, num_prefetch=2, shuffle_buffer_length=10, cache_data=True) == plain
+    refuse(
+        ConfigError,
+        "seasons: given with scaling=False. Leave one out: seasons are a part of the scaling.",
+        lambda: gaussian(seasons=True, scaling=False),
+    )
+    refuse(ConfigError, "seasons: none is known at the frequency 'Y'", lambda: gaussian(freq="Y", seasons=True))
+    short = [entries[0], {**entries[1], "target": entries[1]["target"][:47]}, entries[2]]
+    with pytest.warns(RstimeWarning) as caught:
+        gaussian(seasons=True).train(short)
+    assert [str(one.message) for one in caught if "season of" in str(one.message)] == [
+        "1 of 3 items have fewer than 48 readings: no season of 24 steps is learned of them",
+        "3 of 3 items have fewer than 336 readings: no season of 168 steps is learned of them",
+    ]
 
 
 def test_bad_settings_are_refused() -> None:
