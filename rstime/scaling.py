@@ -6,6 +6,7 @@ The model's coordinate of a variable is (transform(value) - location) / scale. N
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rstime.errors import ConfigError, DataError, ModelFileError
+from rstime.errors import ConfigError, DataError, ModelFileError, RstimeWarning
 from rstime.transforms import LARGEST_RELATIVE_RISK, Transform
 from rstime.types import Bools, Floats, Series
+from rstime.windows import LARGEST_RISK
 
 SMALLEST_SHARE = 0.05
 """The clean variance is taken as at least this share of the variance of the values, and as its standard error."""
@@ -23,6 +25,9 @@ SMALLEST_SHARE = 0.05
 REACH = 3.0
 """Scales beyond the training readings within which samples of a transformed variable stay, and beyond which readings
 are astray."""
+
+FEW = 20
+"""Readings of a variable below which a warning names it: to 1 / sqrt(2 (n - 1)), a sixth, its spread is then known."""
 
 NEAR = 5
 """Readings around one, itself included, that tell whether it is astray."""
@@ -67,7 +72,8 @@ class Scaler:
         """Learn location and scale from all observations, each channel by itself.
 
         scale^2 = var(y) - mean(r^2), both with weights 1 / (V + r^2)^2, so that nearly missing entries do not spoil
-        them; V is the variance of the less noisy half. At least 5 % of var(y); a constant channel has scale 1.
+        them; V is the variance of the less noisy half. At least 5 % of var(y); a constant channel has scale 1. Warnings
+        name variables of fewer than FEW readings, and those with readings whose sd is above LARGEST_RISK scales.
 
         Parameters
         ----------
@@ -102,6 +108,7 @@ class Scaler:
         seen = np.isfinite(risk)
         both = list(zip(value.T, seen.T, strict=True))
         moments = [location_scale(value[rows, column], risk[rows, column]) for column, rows in enumerate(seen.T)]
+        _warn_of_counts(variables, seen, seen & (risk <= LARGEST_RISK * _split(moments)[1]))
         static = [_plain_moments(column) for column in np.array([one.static for one in series]).T]
         known = [_plain_moments(column) for column in np.concatenate([one.known for one in series]).T]
         return cls(
@@ -276,6 +283,19 @@ def _refuse_noisy(series: Series, transforms: Mapping[str, str]) -> None:
         problem = f"{risk} of variable {name!r} in item {series.item_id!r}"
         problem += f", above {LARGEST_RELATIVE_RISK} times {transform.means} of {value}"
         raise DataError("sd", problem, transform.remedy)
+
+
+def _warn_of_counts(variables: tuple[str, ...], seen: Bools, used: Bools) -> None:
+    """Name variables with readings (N, C) that are not used, and with only few that are."""
+    counts = list(zip(variables, seen.sum(0).tolist(), used.sum(0).tolist(), strict=True))
+    lost = ", ".join(f"{have - left} of {have} of {name!r}" for name, have, left in counts if left < have)
+    if lost:
+        problem = f"sd: more than {LARGEST_RISK:g} times what the variable varies by in readings {lost}"
+        warnings.warn(f"{problem}; these count as missing. Correct their sd.", RstimeWarning, stacklevel=4)
+    few = ", ".join(f"{name!r} ({left})" for name, _, left in counts if 0 < left < FEW)
+    if few:
+        problem = f"variable: few readings of {few}; what a model answers there is hardly more than a guess"
+        warnings.warn(f"{problem}. Fit to more of them, or leave them out.", RstimeWarning, stacklevel=4)
 
 
 def location_scale(y: Floats, r: Floats) -> tuple[float, float]:

@@ -89,7 +89,7 @@ ALLOWED: dict[str, set[str]] = {
     "risk.sensors": BASE | {"axis", "cells", "risk"},
     # Series to windows
     "transforms": BASE,
-    "scaling": BASE | {"transforms"},
+    "scaling": BASE | {"transforms", "windows"},
     "windows": BASE | {"axis"},
     "future": BASE | WINDOWS,
     "support": BASE | WINDOWS,

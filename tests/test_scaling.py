@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rstime.errors import ConfigError, DataError, ModelFileError
+from rstime.errors import ConfigError, DataError, ModelFileError, RstimeWarning
 from rstime.scaling import Scaler, within_blocks
 from rstime.transforms import Transform
 from rstime.types import Series
@@ -55,6 +56,25 @@ def test_channels_with_little_to_learn_from_get_scale_one() -> None:
     np.testing.assert_array_equal(scaler.location, [5, 1.5, 0])
     np.testing.assert_array_equal(scaler.scale, 1)
     assert np.isfinite(scaler.scale_series(one).value[one.observed]).all()
+
+
+def test_variables_of_few_readings_and_readings_that_count_as_missing_are_named() -> None:
+    risk = np.full((30, 3), 1.0)
+    risk[1:, 1], risk[:, 2], risk[[3, 5], 0], risk[7, 0] = np.inf, np.inf, 9e6, np.inf
+    value = np.random.default_rng(0).standard_normal((30, 3))
+    with pytest.warns(RstimeWarning) as told:
+        Scaler.fit([series(np.where(np.isinf(risk), np.nan, value), risk)])
+    assert [str(one.message) for one in told] == [
+        "sd: more than 1e+06 times what the variable varies by in readings 2 of 29 of 'x'; these count as missing. "
+        "Correct their sd.",
+        "variable: few readings of 'y' (1); what a model answers there is hardly more than a guess. "
+        "Fit to more of them, or leave them out.",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Scaler.fit([series(value[:20], 1.0)])
+    with pytest.warns(RstimeWarning, match=r"few readings of 'x' \(19\), 'y' \(19\), 'z' \(19\); what"):
+        Scaler.fit([series(value[:19], 1.0)])
 
 
 @pytest.mark.parametrize("size", [1e-150, 1e-9, 1.0, 1e9, 1e100])
