@@ -50,10 +50,12 @@ def answer(
     Raises
     ------
     DataError
-        If a row has no posterior, or the table already has one of the new columns.
+        If the table is no data frame, what it is answered by are no posteriors, a row has none, or the table already
+        has one of the new columns.
     ConfigError
         If a level is not between 0 and 1, or `entries` is another word.
     """
+    _check_kinds(table, posteriors)
     columns, names = columns or Columns(), level_names(quantiles)
     for name in names:
         if name in table.columns:
@@ -66,6 +68,7 @@ def answer(
     stamps = cells.stamps(columns.timestamp)
     clock = Clock.of(stamps, grid)
     tick = clock.ticks(stamps.time)
+    remedy = "Answer the table that was imputed, and give the grid that it was read with, if any: grid=..."
     by_name = {one.series.item_id: one for one in posteriors}
     result = np.full((len(table), len(names)), np.nan)
     order = np.argsort(item, kind="stable")
@@ -78,7 +81,7 @@ def answer(
             raise DataError(columns.item_id, f"no posterior for item {name!r}", "Impute the table that is answered.")
         posterior = by_name[name]
         place = _places(posterior.series, clock, variables, tick[rows], variable[rows])
-        cells.refuse(columns.timestamp, _spread(len(table), rows[place[0] < 0]), "Impute the table that is answered.")
+        cells.refuse(columns.timestamp, _spread(len(table), rows[place[0] < 0]), remedy)
         result[rows] = summary(posterior.samples[:, place[0], place[1]], quantiles)
     added = pd.DataFrame(result, columns=pd.Index(names), index=table.index)
     return pd.concat([table, added], axis=1)
@@ -168,6 +171,18 @@ def level_names(quantiles: Sequence[float]) -> list[str]:
         if not 0 < level < 1:
             raise ConfigError("quantiles", f"level {level}", "Give levels between 0 and 1.")
     return ["mean", "std", *(f"{level:g}" for level in quantiles)]
+
+
+def _check_kinds(table: object, posteriors: object) -> None:
+    """Raise DataError unless these are a data frame and posteriors."""
+    remedy = "Give answer(table, posteriors) a data frame, and what model.impute(...) returned."
+    if not isinstance(table, pd.DataFrame):
+        raise DataError("table", f"{type(table).__name__} where a data frame was expected", remedy)
+    odd = [posteriors]
+    if isinstance(posteriors, Sequence):
+        odd = [one for one in posteriors if not isinstance(one, Posterior)]
+    if odd:
+        raise DataError("posteriors", f"{type(odd[0]).__name__} where a list of Posterior was expected", remedy)
 
 
 def _chosen(cells: Cells, columns: Columns, entries: str) -> Bools:

@@ -154,6 +154,12 @@ def _add_anomalies(command: argparse.ArgumentParser) -> None:
     text = "stamps in a block; as many as faults last, to see past them (default: 1)"
     add("--block", type=int, default=1, metavar="N", help=text)
     command.set_defaults(samples=1, joint_samples=None, pictures=None)
+    command.epilog = (
+        "RESULT has a row for each measurement: item, stamp, variable, value, sd; score, how far it is from what the "
+        "others say, in standard deviations of a normal law (below 0: too low); p, the chance of one as far, its known "
+        "noise included; surprise, minus the log of how likely it is, which ranks faults best. Readings of one time or "
+        "bin are fused to one, sd is the model's, and other columns of TABLE are left out."
+    )
 
 
 def _add_audit(command: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_a_stamp_of_another_table_is_refused() -> None:
         answer(other, posteriors)
     with pytest.raises(DataError, match="no posterior for item 'c'"):
         answer(frame, [one for one in posteriors if one.series.item_id != "c"])
+
+
+def test_a_grid_that_was_forgotten_is_named() -> None:
+    posteriors = [told(one) for one in from_long(table(), grid="1h")]
+    with pytest.raises(DataError, match=r"timestamp: .* in row 1 .*give the grid that it was read with, if any: grid="):
+        answer(table(), posteriors)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told_of"),
+    [
+        (lambda frame, one: (one, frame), "table: Posterior where a data frame was expected"),
+        (lambda frame, one: (frame, one), "posteriors: Posterior where a list of Posterior was expected"),
+        (lambda frame, one: (frame, [one.series]), "posteriors: Series where a list of Posterior was expected"),
+        (lambda frame, one: (frame, frame), "posteriors: DataFrame where a list of Posterior was expected"),
+    ],
+)
+def test_what_is_no_table_or_no_posterior_is_named(arguments: Callable[..., Any], told_of: str) -> None:
+    with pytest.raises(DataError, match=rf"{told_of}\. Give answer\(table, posteriors\)"):
+        answer(*arguments(table(), told(from_long(table())[0])))
 
 
 def test_columns_that_would_be_overwritten_are_refused() -> None:

@@ -135,6 +135,15 @@ def test_options_that_cannot_be_read_stop_with_usage(options: list[str], capsys:
     assert options[0].partition("=")[0] in capsys.readouterr().err
 
 
+def test_the_help_of_anomalies_says_what_its_columns_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["anomalies", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "score, how far it is from what the others say, in standard deviations of a normal law (below 0: too" in told
+    assert "surprise, minus the log of how likely it is" in told
+    assert "other columns of TABLE are left out." in told
+
+
 def test_steps_and_minutes_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["fit", "table.csv", "--out", "m", "--steps", "5", "--max-minutes", "1"])
