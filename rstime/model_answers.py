@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,7 @@ import pandas as pd
 
 from rstime.axis import Axis, duration
 from rstime.diffusion.samplers import SAMPLERS
-from rstime.errors import ConfigError
+from rstime.errors import ConfigError, RstimeWarning
 from rstime.future import extend
 from rstime.inference import mean_items, sample_items
 from rstime.last_draw import COVARIANCES
@@ -85,6 +86,7 @@ class AnsweringModel(ModelState):
                 "joint", "False where errors last", "Draw jointly, joint=True: samples share their errors."
             )
         series = [_ask(one, entries) for one in self._questions(data, static, known)]
+        self._warn_of_invented(series)
         return self._sample(series, SamplerConfig(samples, seed, sampler, evaluations, joint, covariance))
 
     def forecast(
@@ -133,6 +135,7 @@ class AnsweringModel(ModelState):
         steps = horizon_steps(horizon, axis, self.config.grid is not None)
         series = self._questions(data, static, known)
         asked = [extend(one, steps, axis, self.config.window) for one in series]
+        self._warn_of_invented([one for one, _ in asked])
         config = SamplerConfig(samples, seed, sampler, evaluations, True, covariance)
         whole = self._sample([one for one, _ in asked], config)
         return [_rows(posterior, first) for posterior, (_, first) in zip(whole, asked, strict=True)]
@@ -151,6 +154,7 @@ class AnsweringModel(ModelState):
         """
         denoiser = self._fitted()[2]
         series = self._questions(data, static, known)
+        self._warn_of_invented(series)
         means = mean_items(denoiser, self._wary_items(series), self.config.window)
         return [self._posterior(one, mean[None]) for one, mean in zip(series, means, strict=True)]
 
@@ -182,6 +186,14 @@ class AnsweringModel(ModelState):
             known_names=scaler.known_names,
         )
         return self._sample([empty], SamplerConfig(count, seed, evaluations=evaluations, covariance=covariance))
+
+    def _warn_of_invented(self, series: Sequence[Series]) -> None:
+        """Warn of variables that are asked for and that training never saw."""
+        asked = {name for one in series for name in np.array(one.variables)[np.asarray(one.asked).any(0)].tolist()}
+        unseen = [n for n, count in zip(self.variables, self._counts, strict=True) if n in asked and not count]
+        if unseen:
+            problem = f"variable: training had no reading of {', '.join(map(repr, unseen))}"
+            warnings.warn(f"{problem}; what is answered there is invented.", RstimeWarning, stacklevel=3)
 
     def _sample(self, series: Sequence[Series], config: SamplerConfig) -> list[Posterior]:
         if config.samples < 1:

@@ -88,10 +88,10 @@ class ModelState:
         Of noise that is not Gaussian, and with `teach_from`, it is the level from which that risk teaches; with the
         consistency loss at most the level to which that reaches (`TrainingConfig`). Units are those of the transformed
         variable. Sampling below that level would extrapolate; with a network it exits at `exit_level`, in sd, the same
-        for all variables. The Gaussian model alone has no such limit.
+        for all variables. The Gaussian model alone has no such limit. NaN where there are no measurements.
         """
         scaler = self._fitted()[0]
-        smallest = self._floor.numpy()
+        smallest = np.where(np.array(self._counts) > 0, self._floor.numpy(), np.nan)
         return pd.DataFrame(
             {
                 "variable": scaler.variables,
@@ -106,11 +106,14 @@ class ModelState:
     def risk_table(self) -> pd.DataFrame:
         """Per variable: measurements, factor of the given risks, its 95 % interval, and a note where it is open.
 
-        Of estimated risks the factor is the sd in the units of the variable. No rows where the risks were known.
+        With risk="estimate" the column is `sd`, in the units of the variable: that of a reading of relative risk 1, as
+        all are that come from a table. No rows where the risks were known.
         """
         self._fitted()
         rows = () if self.risk.estimate is None else self.risk.estimate.classes
-        names = {"variable": "variable", "measurements": "count", **{x: x for x in ("factor", "low", "high", "note")}}
+        size = "sd" if self.risk.mode == "estimate" else "factor"
+        names = {"variable": "variable", "measurements": "count", size: "factor"}
+        names |= {name: name for name in ("low", "high", "note")}
         return pd.DataFrame({name: [getattr(row, part) for row in rows] for name, part in names.items()})
 
     def baseline(self) -> Self:

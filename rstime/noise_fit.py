@@ -22,7 +22,7 @@ from rstime.types import Series
 FEWEST = 20  # measurements
 TYPICAL = 0.3  # sd of the noise in sd of the values, where there are fewer
 OPEN = "not identified: signal and noise cannot be told apart"
-SILENT = "not identified: one sd for all explains the readings as well as those given"
+SILENT = "not identified: one sd for all explains the readings as well as sd that differ"
 
 
 def estimate_risk(

@@ -88,6 +88,22 @@ def test_support_is_told_by_variable() -> None:
     assert support["exit_level"][0] == pytest.approx(math.sqrt(2) * sd, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("error::rstime.errors.RstimeWarning")
+def test_a_variable_that_training_never_saw_is_named_where_it_is_asked_for() -> None:
+    value = np.random.default_rng(0).standard_normal((30, 2))
+    item = series(value, np.where(np.arange(2) == 1, np.inf, np.full((30, 2), 0.5)))
+    model = RiskDiffusion("gaussian", window=20, gaussian=QUICK).fit([item], steps=5, progress=False)
+    assert list(model.support["measurements"]) == [30, 0]
+    np.testing.assert_array_equal(np.isnan(model.support["smallest_risk"]), [False, True])
+    text = "variable: training had no reading of 'x1'; what is answered there is invented."
+    for ask in (model.impute, lambda x: model.forecast(x, 3), model.point):
+        with pytest.warns(RstimeWarning) as told:
+            ask([item])
+        assert [str(one.message) for one in told] == [text]
+    model.impute([replace(item, asked=np.tile([True, False], (30, 1)))], samples=2)
+    model.impute([item], samples=2, entries="noisy")
+
+
 def test_baseline_is_the_gaussian_model_inside() -> None:
     model = diffusion_model()
     alone, items = model.baseline(), two_levels(9, 3)

@@ -59,7 +59,7 @@ def test_given_sizes_that_say_nothing_are_told_and_count_as_one() -> None:
     shuffled = [replace(one, risk=rng.permuted(one.risk, axis=0)) for one in simulated.series]
     right, wrong = (estimate_risk(some, config=QUICK).classes[0] for some in (simulated.series, shuffled))
     assert (right.note, right.factor) == ("", pytest.approx(1, rel=0.1))
-    assert wrong.note == "not identified: one sd for all explains the readings as well as those given"
+    assert wrong.note == "not identified: one sd for all explains the readings as well as sd that differ"
     assert wrong.factor == pytest.approx(1, rel=0.15)  # of the same mean square
     assert wrong.low == 0
 

@@ -205,7 +205,8 @@ def test_one_sd_is_learned_for_each_variable() -> None:
         for one, x in zip(clean.series, clean.truth, strict=True)
     ]
     found = fitted(data, risk="estimate").risk_table
-    np.testing.assert_allclose(found["factor"] / unit, sd, rtol=0.1)
+    assert list(found.columns) == ["variable", "measurements", "sd", "low", "high", "note"]
+    np.testing.assert_allclose(found["sd"] / unit, sd, rtol=0.1)
 
 
 def test_variables_that_stay_open_are_warned_of() -> None:
@@ -258,7 +259,7 @@ def test_the_command_line_learns_noise_says_its_size_and_answers(
     settings = ["--model", "gaussian", "--window", "24", "--steps", "20", "--risk", risk]
     assert main(["fit", str(path), "--out", str(model), *settings]) == 0
     told = capsys.readouterr().err
-    factors = RiskDiffusion.load(model).risk_table["factor"]
+    factors = RiskDiffusion.load(model).risk_table["sd" if risk == "estimate" else "factor"]
     assert "size of the noise, by variable:" in told
     lines = [line for line in told.splitlines() if line.split()[:1] in (["x0"], ["x1"])]
     assert [float(line.split()[2]) for line in lines[:2]] == pytest.approx(factors.tolist(), rel=0.01)
