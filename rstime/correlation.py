@@ -6,8 +6,8 @@ with a_ij = sum_k share_k exp(-|t_i - t_j| / memory_k) between readings of one v
 
     e | y ~ N(E R^-1 (y - mu), E - E R^-1 E),     R = K + E + W
 
-and y - e is a measurement of x with white noise: as e was drawn from its law given y, (x, y - e) has the law of
-(x, x + w), and all that is made for white noise, fusion, samplers and training, is right for it. Exact where the prior
+and y - e is a reading with white noise: it has the law of x + w, and p(x | y) is the average of p(x | y - e) over the
+draws. So all that is made for white noise, fusion, samplers and training, is right for it. Exact where the prior
 N(mu, K) is that of the data; a network corrects the prior of x, not that of e.
 """
 

@@ -1,4 +1,4 @@
-"""Likelihood and anomaly scores of whole items under a fitted denoiser, window by window (theory 8)."""
+"""Likelihood and anomaly scores of whole items under a fitted denoiser, window by window (theory 4)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def score_items(denoiser: Denoiser, items: Sequence[Item], window: float, folds:
     """Return normal score Phi^-1(P(Y <= y)) and surprise of each measurement, (2, T, C), NaN elsewhere.
 
     The surprise is -log p(y) - ln(1 + r^2) / 2 in the coordinate of the model, where variables have sd 1: nats, per sd
-    that readings of this risk have with nothing else known, so that variables and risks compare (theory 11).
+    that readings of this risk have with nothing else known, so that variables and risks compare (theory 4).
 
     Y is what is predicted from the others in its window, except every `folds`-th block of stamps: those of one fold
     are left out together, and each variable's folds are shifted by one, so that the others at the same stamp are

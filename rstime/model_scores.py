@@ -37,7 +37,8 @@ class ScoringModel(ModelState):
         data
             Long table, whose measurements are all asked, or Series.
         probes, seed
-            Random signs that estimate the trace of the network's Jacobian, and their seed; None for the exact trace.
+            Random signs that estimate the trace of the network's Jacobian; None for the exact trace. The seed is theirs
+            and that of draws of errors that last, of which a network takes 16: as many times the work.
         static, known
             As for `impute`; so are the errors, and ConfigError if there are fewer than 1 probes.
 

@@ -135,6 +135,46 @@ def test_p_is_uniform_where_it_is_known_that_errors_last_and_not_where_they_are_
     assert white.std() < 0.92  # they foretell each other's errors, which is taken for the luck of good readings
 
 
+def test_of_two_variables_one_of_which_has_lasting_errors_all_is_in_closed_form() -> None:
+    """A joint prior, readings noisy, exact and missing at irregular stamps; the other variable's errors are white."""
+    torch.manual_seed(0)
+    prior = GaussianModel(2, 0, float(T), correlated=[[(SHARE, MEMORY)], []]).requires_grad_(False)
+    prior.loading.copy_(0.4 * torch.randn(prior.loading.shape))
+    rng, length = np.random.default_rng(0), 12
+    steps = np.cumsum(rng.choice([0.5, 1.0, 2.0], length))
+    risk = rng.uniform(0.4, 1.0, (length, 2))
+    risk[3, 0], risk[5, 1], risk[rng.random((length, 2)) < 0.2] = 0.0, 0.0, np.inf
+    seen = np.isfinite(risk).ravel()
+    value = rng.standard_normal((length, 2)) * seen.reshape(-1, 2)
+    numbers = (x.astype(np.float32) for x in (value, risk, np.empty((length, 0))))
+    item = Item("a", steps, *numbers, np.ones((length, 2), dtype=bool), np.arange(length))
+    time, channel = np.repeat(steps, 2), np.tile([0, 1], length)
+    nothing = torch.zeros(1, 2 * length, 0, dtype=torch.float64)
+    whole = Tokens(torch.tensor(time)[None], torch.tensor(channel)[None], nothing, torch.tensor(seen)[None] | True,
+                   torch.arange(2 * length)[None])  # fmt: skip
+    r = np.where(seen, risk.ravel(), 0.0)
+    error = (
+        SHARE
+        * np.exp(-abs(time[:, None] - time) / MEMORY)
+        * np.outer(r, r)
+        * ((channel == 0)[:, None] & (channel == 0))
+    )
+    total = prior.covariance(whole)[0].numpy() + error + np.diag(np.maximum(r, FLOOR) ** 2 - np.diag(error))
+    y, mean = value.ravel(), prior.mean(whole)[0].numpy()
+    denoiser = Denoiser(prior, None)
+    nats, counts = likelihood_items(denoiser, [item], float(2 * T))
+    law = stats.multivariate_normal(mean[seen], total[np.ix_(seen, seen)])
+    assert counts.tolist() == [seen.sum()]
+    assert nats[0] == pytest.approx(law.logpdf(y[seen]), abs=0.02)
+    scores = score_items(denoiser, [item], float(2 * T), 3)[0][0].ravel()
+    fold = (np.repeat(np.arange(length), 2) + channel) % 3
+    for i in np.flatnonzero(seen):
+        others = seen & (fold != fold[i])
+        gain = np.linalg.solve(total[np.ix_(others, others)], total[others, i])
+        sd = math.sqrt(total[i, i] - gain @ total[others, i])
+        assert scores[i] == pytest.approx((y[i] - mean[i] - gain @ (y - mean)[others]) / sd, abs=0.01)
+
+
 def test_with_a_network_errors_that_hardly_last_change_nothing() -> None:
     items = make_items(1, 6, seed=4)
     made = network()

@@ -1,4 +1,4 @@
-"""Likelihood of noisy measurements, and where each lies in its predictive law, by the probability-flow ODE (theory 8).
+"""Likelihood of noisy measurements, and where each lies in its predictive law, by the probability-flow ODE (theory 4).
 
 A measurement y = x + r e is a state at the level r already.  More noise of a common variance s^2 takes all that are
 asked about from tau_i = r_i to tau_i^2 = r_i^2 + s^2, and the ODE that has these marginals is

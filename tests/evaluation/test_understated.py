@@ -17,7 +17,7 @@ def test_the_knob_helps_where_risk_is_understated_and_is_nearly_free_where_it_is
     assert list(wrong[0]) == [*(f"k = {k:g}" for k in KNOBS), "drop"]
     mean = {name: np.mean([one[name] for one in wrong]) for name in wrong[0]}
     assert mean["k = 3"] < 0.8 * mean["k = 1"]
-    assert np.mean([one["k = 2"] - one["k = 1"] for one in right]) < 0.05
+    assert np.mean([one["k = 2"] - one["k = 1"] for one in right]) < 0.035
 
 
 def test_the_table_compares_seed_by_seed(capsys: pytest.CaptureFixture[str]) -> None:
