@@ -149,17 +149,21 @@ class Fitting:
         mode = [i % 2 if 0 < config.isolated < 1 else config.isolated for i in range(config.validation_batches)]
         validation = [example(check(i), 6, i, apart) for i, apart in enumerate(mode)]
         bar = Bar("network", self.progress)
-        name = hashlib.sha256(repr((self.model, config, self.seed, prior, *self.families)).encode())
+        data = hashlib.sha256()
         for item in (*windows.items, *held.items):
             for array in (item.key, item.value, item.risk, item.covariates):
-                name.update(array.tobytes())
+                data.update(array.tobytes())
+        noise = self.families, self.correlated
+        settings = {**vars(self.model), **vars(self.training), "seed": self.seed, "noise": noise}
+        identity = {name: repr(value) for name, value in settings.items()}
+        identity |= {"data": data.hexdigest(), "the Gaussian model": repr(prior)}
         trainer = Trainer(
             denoiser,
             lambda step: example(learn(step), 5, step, config.isolated),
             validation,
             config,
             checkpoint,
-            name.hexdigest(),
+            identity,
             bar.training,
         )
         run = self.loop(trainer, self.steps, max((self.until - time.monotonic()) / 60, 0.05))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,9 @@ from rstime.network.transformer import Transformer
 from rstime.storage import present, read_config, read_tensors, write_folder
 
 PARTS = ("now", "average", "best", "adam")
+
+SHORT = 60
+"""Characters of a setting below which an error shows it."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class Trainer:
     checkpoint
         Folder for resuming, written at every validation; None to keep nothing.
     identity
-        Names data and settings; a checkpoint of another identity is refused.
+        Names settings and data, each with a text; a checkpoint of another identity is refused.
     report
         Called with the run and the recent training loss at every step.
     """
@@ -155,12 +159,12 @@ class Trainer:
         validation: list[Example],
         config: TrainingConfig,
         checkpoint: Path | None = None,
-        identity: str = "",
+        identity: Mapping[str, str] | None = None,
         report: Callable[[Run, float], None] = lambda run, loss: None,
     ):
         assert denoiser.network is not None
         self.denoiser, self.make, self.validation, self.config = denoiser, make, validation, config
-        self.checkpoint, self.identity, self.report = checkpoint, identity, report
+        self.checkpoint, self.identity, self.report = checkpoint, dict(identity or {}), report
         self.average = Average(denoiser.network, config.ema)
         self.best = copy.deepcopy(self.average.network.state_dict())
         self.optimiser = torch.optim.AdamW(
@@ -278,6 +282,15 @@ class Trainer:
         if self.checkpoint is not None:
             write_folder(self.checkpoint, self.tensors(), {"run": asdict(self.run), "identity": self.identity})
 
+    def _differing(self, found: Any) -> str:
+        """Say what is the first to differ from the identity of a checkpoint, and how if that is short."""
+        there = found if isinstance(found, dict) else {}
+        for name, text in self.identity.items():
+            if there.get(name) != text:
+                other = str(there.get(name))
+                return f"{name}, {other} there and {text} here" if max(len(text), len(other)) < SHORT else name
+        return "another version"
+
     def resume(self) -> None:
         """Go on from the checkpoint if there is one.
 
@@ -292,7 +305,7 @@ class Trainer:
         if config.get("identity") != self.identity:
             raise ModelFileError(
                 "checkpoint",
-                f"{self.checkpoint} belongs to other data or settings",
+                f"{self.checkpoint} belongs to other data or settings: {self._differing(config.get('identity'))}",
                 "Delete it to start afresh, or give the data and settings it was made with.",
             )
         planned = self.run.planned

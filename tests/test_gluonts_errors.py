@@ -187,6 +187,20 @@ def test_bad_settings_are_refused() -> None:
     make(trainer_kwargs={"logger": False, "enable_checkpointing": False, "accelerator": "cpu"})
 
 
+def test_a_checkpoint_of_other_settings_names_what_differs(tmp_path: Path) -> None:
+    entries, _ = waves(2, 40)
+
+    def train(entries: list[Entry], **more: Any) -> None:
+        trainer = {"max_epochs": 1, "enable_progress_bar": False}
+        estimator = RiskDiffusionEstimator("h", 4, size="tiny", num_batches_per_epoch=1, trainer_kwargs=trainer, **more)
+        estimator.train(entries, ckpt_path=tmp_path / "kept")
+
+    train(entries)
+    start = "kept belongs to other data or settings: "
+    refuse(ModelFileError, f"{start}window, 20.0 there and 12.0 here", lambda: train(entries, context_length=8))
+    refuse(ModelFileError, f"{start}data. Delete it", lambda: train([{**entries[0], "target": np.arange(40.0)}]))
+
+
 def test_a_damaged_predictor_is_refused(tmp_path: Path) -> None:
     predictor = gaussian().train(waves(2, 40)[0])
     predictor.serialize(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def make_trainer(
     checkpoint: Path | None = None,
     config: TrainingConfig = CONFIG,
     report: Callable[[Run, float], None] = lambda run, loss: None,
-    identity: str = "a",
+    identity: Mapping[str, str] | None = None,
 ) -> Trainer:
     denoiser = make_denoiser()
 
@@ -172,10 +172,17 @@ def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
 
 
 def test_checkpoints_of_other_data_or_settings_are_refused(tmp_path: Path) -> None:
-    make_trainer(tmp_path / "run").train(10, 1.0)
+    mine = {"window": "24", "seed": "0", "data": 64 * "a"}
+    make_trainer(tmp_path / "run", identity=mine).train(10, 1.0)
     before = (tmp_path / "run" / "weights.safetensors").read_bytes()
-    with pytest.raises(ModelFileError, match="other data or settings"):
-        make_trainer(tmp_path / "run", identity="b").train(10, 1.0)
+    for change, text in (
+        ({"seed": "1", "data": 64 * "b"}, "seed, 0 there and 1 here"),
+        ({"data": 64 * "b"}, "data"),
+        ({"noise": "laplace"}, "noise, None there and laplace here"),
+    ):
+        with pytest.raises(ModelFileError) as caught:
+            make_trainer(tmp_path / "run", identity=mine | change).train(10, 1.0)
+        assert f"run belongs to other data or settings: {text}. Delete it to start afresh" in str(caught.value)
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
 
 
