@@ -28,6 +28,7 @@ SYSTEMATIC = 0.03  # sd of log k that a signal outside the list of correlations 
 LIMIT = 1.92  # half of the 95 % point of chi^2 with one degree of freedom
 SMALLEST_RISK = 1e-3  # in sd of the values
 SMALLEST_WHITE = 1e-8  # in variances, where nothing white may be signal
+LARGEST = 14.0  # logs of variances of the signal, of readings of variance 1; a line search tries even e^90
 FASTEST = 2.0  # steps: nothing in the signal is faster
 EXPONENTIALS, MATERNS = (FASTEST, 5.0, 16.0, 128.0, 1e5), (2 * FASTEST, 12.0, 48.0)  # length scales in steps
 EVEN = 0.25  # share of the variance that all components start with alike, beside what the moments say
@@ -175,15 +176,15 @@ class NoiseFit:
     def negative_log_likelihood(self) -> Tensor:
         """Return -log p(y), summed over all tiles, up to a constant."""
         tiles, model = self.tiles, self.model
-        share = model.log_own.exp()[:, 0] @ self.correlations
-        k = share[self.place] + torch.diag_embed(model.log_white.exp().expand(tiles.exists.shape))
+        own, white = (part.clamp_max(LARGEST).exp() for part in (model.log_own, model.log_white))
+        k = (own[:, 0] @ self.correlations)[self.place] + torch.diag_embed(white.expand(tiles.exists.shape))
         sd = (tiles.risk * self.log_factor.exp()[tiles.label]).clamp_min(SMALLEST_RISK)
         root = torch.where(tiles.exists, 1 / sd, 0.0)
         eye = torch.eye(k.shape[-1], dtype=k.dtype)
         chol = torch.linalg.cholesky(eye + root[:, :, None] * k * root[:, None, :])
         centred = (root * (tiles.value - model.weight[0, 0]))[..., None]
-        white = torch.linalg.solve_triangular(chol, centred, upper=False)
-        half: Tensor = 0.5 * white.square().sum() + chol.diagonal(dim1=-2, dim2=-1).log().sum()
+        plain = torch.linalg.solve_triangular(chol, centred, upper=False)
+        half: Tensor = 0.5 * plain.square().sum() + chol.diagonal(dim1=-2, dim2=-1).log().sum()
         return half + torch.where(tiles.exists, sd, 1.0).log().sum()
 
     def likelihood(self) -> float:

@@ -136,6 +136,16 @@ def test_a_smooth_signal_at_irregular_stamps_leaves_covariances_positive_definit
     assert found.note == ""
 
 
+def test_a_line_search_that_tries_absurd_variances_goes_on() -> None:
+    """One tried e^88 for readings at stamps that nearly coincide; no covariance of that size is positive definite."""
+    time = np.array([0.0, 1e-9, 1e-2, 1.0, 1.5, 2.0])
+    runs = [(time, np.sin(time), np.full(6, 0.1), np.zeros(6, dtype=np.intp))]
+    fit = NoiseFit(Tiles.cut(runs, np.random.default_rng(0), NoiseConfig()), 1, 48.0, NoiseConfig())
+    usual = fit.likelihood()
+    fit.model.log_own.fill_(88.0)
+    assert -1000 < fit.likelihood() < usual
+
+
 def test_labels_of_another_shape_are_refused() -> None:
     series = constant("ou", 0.5, 0, items=1, length=40).series
     with pytest.raises(DataError, match=r"classes: shape \(40,\) where \(40, 1\) was expected"):
