@@ -94,7 +94,8 @@ class RiskDiffusion(AnsweringModel, ScoringModel):
             and in the Gaussian model a reading counts as Gaussian noise of its risk. Of "cauchy" noise the risk given
             is half the width at half height, and outlying readings are taken for missing (`rstime.noise_rule`).
             "0.5@6h+0.3@10d", or a `rstime.risk.correlated.Correlated`: Gaussian errors half of whose variance lasts for
-            some six hours, three tenths for ten days (numbers: in the unit of stamps that are numbers).
+            some six hours, three tenths for ten days. A memory has a unit where stamps are dates, and none, being in
+            their unit, where they are numbers ("0.5@20").
         validation
             Held-out data of the same kind, noisy too; part of `data` if None (see `rstime.fitting.split`).
         steps, max_minutes
