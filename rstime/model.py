@@ -17,7 +17,7 @@ from rstime.fitting import Fitting, find_device, split
 from rstime.frame import Columns
 from rstime.model_answers import AnsweringModel
 from rstime.model_scores import ScoringModel
-from rstime.model_state import scaled_items
+from rstime.model_state import scaled_items, warn_of_slips
 from rstime.noise_rule import NoiseRule, safe_levels
 from rstime.progress import Bar
 from rstime.risk.families import Family
@@ -140,6 +140,7 @@ class RiskDiffusion(AnsweringModel, ScoringModel):
         series = families.apply(series)
         held_out = None if validation is None else self._read(validation, static, known, columns, rule)
         scaler, axis = Scaler.fit(series, transforms), Axis.fit(series, self.config.grid)
+        warn_of_slips(series, scaler)
         items = scaled_items(series, scaler, axis)
         check = None if held_out is None else scaled_items(families.apply(held_out), scaler, axis)
         learn, check = split(items, self.config.window) if check is None else (items, check)

@@ -25,7 +25,7 @@ from rstime.gaussian_fit import GaussianConfig
 from rstime.noise_rule import NoiseRule
 from rstime.posterior import exit_level
 from rstime.risk_rule import RiskRule
-from rstime.scaling import Scaler
+from rstime.scaling import Scaler, slips
 from rstime.storage import read_config, read_tensors, write_folder
 from rstime.support import read_support
 from rstime.training import Run, TrainingConfig
@@ -284,6 +284,22 @@ def scale(series: Sequence[Series], scaler: Scaler) -> list[Series]:
         remedy = "It is believed less than it says, or not at all: fit to data as noisy, or without the transform."
         _warn(problem, len(found), remedy)
     return scaled
+
+
+def warn_of_slips(series: Sequence[Series], scaler: Scaler) -> None:
+    """Warn of readings to learn from, of risk below the sd of their variable, that lie far from all others of it."""
+    scaled = [scaler.scale_series(one) for one in series]
+    value, risk = (np.concatenate([getattr(one, name) for one in scaled]) for name in ("value", "risk"))
+    odd = np.zeros(risk.shape, dtype=bool)
+    for column, rows in enumerate((risk < 1).T):
+        odd[rows, column] = slips(value[rows, column])
+    if odd.any():
+        row, column = np.argwhere(odd)[0]
+        starts = np.cumsum([0, *(len(one.time) for one in series)])
+        place = int(np.searchsorted(starts, row, side="right")) - 1
+        reading = _reading(series[place], int(row - starts[place]), scaler.variables[column])
+        remedy = "What is learned from it may be wrong everywhere: mend or leave out what is wrong."
+        _warn(f"value: {reading} is far from all others", int(odd.sum()), remedy)
 
 
 def _reading(one: Series, row: int, name: str) -> str:

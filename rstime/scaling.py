@@ -298,6 +298,30 @@ def _warn_of_counts(variables: tuple[str, ...], seen: Bools, used: Bools) -> Non
         warnings.warn(f"{problem}. Fit to more of them, or leave them out.", RstimeWarning, stacklevel=4)
 
 
+def slips(y: Floats) -> Bools:
+    """Which of the values (N,) lie farther from all the others than REACH times what these span: slips of the pen.
+
+    At most a hundredth of them, or three, at either end; the span is that of those between. Heavy tails have no such
+    gap. None of fewer than FEW.
+
+    Examples
+    --------
+    >>> slips(np.append(np.linspace(60, 120, 30), [981.0, 867.0])).nonzero()[0]
+    array([30, 31])
+    """
+    found = np.zeros(len(y), dtype=bool)
+    most = max(3, len(y) // 100)
+    if len(y) < FEW:
+        return found
+    order = np.argsort(y)
+    span = y[order[-1 - most]] - y[order[most]]
+    gap = (np.diff(y[order]) > REACH * span) & (span > 0)
+    low, high = np.flatnonzero(gap[:most]), np.flatnonzero(gap[::-1][:most])
+    found[order[: low.max(initial=-1) + 1]] = True
+    found[order[len(y) - 1 - high.max(initial=-1) :]] = True
+    return found
+
+
 def location_scale(y: Floats, r: Floats) -> tuple[float, float]:
     """Location and scale of a channel from values y (N,) with risks r (N,)."""
     if not len(y):

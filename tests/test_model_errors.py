@@ -125,6 +125,19 @@ def test_a_slip_of_the_decimal_point_is_told(model: RiskDiffusion) -> None:
         model.impute(slips, samples=2)
 
 
+def test_slips_that_are_learned_from_are_named() -> None:
+    rng = np.random.default_rng(0)
+    value = rng.normal(80, 8, (30, 1))
+    value[17] = 981.0
+    parts = [
+        replace(series(half.tolist(), [[1.0]] * 15, ("map",)), item_id=k)
+        for half, k in zip(np.split(value, 2), "ab", strict=True)
+    ]
+    told = r"value: 981 of 'map' of item 'b' at 2.0 is far from all others\. .* mend or leave out"
+    with pytest.warns(RstimeWarning, match=told):
+        RiskDiffusion("gaussian", window=4).fit(parts, steps=1, progress=False)
+
+
 @pytest.mark.filterwarnings("error")
 def test_anomaly_takes_a_slip_at_its_word(model: RiskDiffusion) -> None:
     found = model.anomaly([slip(2)], folds=2)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rstime.errors import ConfigError, DataError, ModelFileError, RstimeWarning
-from rstime.scaling import Scaler, within_blocks
+from rstime.scaling import Scaler, slips, within_blocks
 from rstime.transforms import Transform
 from rstime.types import Series
 
@@ -327,3 +327,15 @@ def test_ends_of_training_are_in_the_units_of_a_transformed_variable() -> None:
 def test_of_a_constant_nothing_is_astray() -> None:
     scaler = Scaler.fit([series([70.0] * 5)])
     assert not scaler.astray(scaler.scale_series(series([90.0]))).any()
+
+
+def test_slips_are_what_lies_apart_and_heavy_tails_are_none() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(80, 8, 600)
+    y[[5, 77]], y[300] = (981.0, 867.0), -300.0
+    assert np.flatnonzero(slips(y)).tolist() == [5, 77, 300]
+    for heavy in (rng.normal(80, 8, 600), rng.standard_t(2, 600), rng.lognormal(0, 1.5, 600), np.full(50, 3.0)):
+        assert not slips(heavy).any()
+    y[:20] = 981.0  # too many to be slips
+    assert not slips(y)[:20].any()
+    assert not slips(np.append(np.ones(10), 1e6)).any()
