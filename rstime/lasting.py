@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -91,8 +92,9 @@ class Ahead:
     risk: Tensor
     own: Tensor
 
+    @cached_property
     def _errors(self) -> tuple[Tensor, Tensor]:
-        """Return the covariance of the lasting errors, (B, N, N) of the context and (B, N, M) with the queries."""
+        """Covariance of the lasting errors, (B, N, N) of the context and (B, N, M) with the queries."""
         context, queries = self.context.double(), self.queries.double()
         size = self.risk.double().masked_fill(~context.exists, 0.0)
         inside = self.correlation.lasting(context, size)
@@ -101,7 +103,7 @@ class Ahead:
     def gaussian(self, y: Tensor, value: Tensor) -> Found:
         """Return normal score and log density of the queries' readings, (B, M), given those of the context, (B, N)."""
         context, queries = self.context.double(), self.queries.double()
-        inside, cross = self._errors()
+        inside, cross = self._errors
         level = self.risk.double().masked_fill(~context.exists, 1.0).clamp_min(LEVEL_FLOOR)
         white = torch.diag_embed(level.square() - inside.diagonal(dim1=-2, dim2=-1))
         both = context.exists[:, :, None] & context.exists[:, None, :]
@@ -117,7 +119,7 @@ class Ahead:
 
     def follow(self, error: Tensor) -> tuple[Tensor, Tensor]:
         """Return shift and rho of the queries' readings, (B, M), given the errors of the context, (B, N)."""
-        inside, cross = self._errors()
+        inside, cross = self._errors
         jitter = 1e-8 * inside.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True) + 1e-12
         gain = torch.cholesky_solve(cross, torch.linalg.cholesky(inside + torch.diag_embed(jitter.expand_as(error))))
         left = self.own.square() - (gain * cross).sum(1)
