@@ -124,13 +124,8 @@ def remove_errors(
     if known is not None:
         mu, k = given(mu, k, tokens.take(known[0].double()), tokens.take(known[1], False))
     seen = torch.isfinite(risk)
-    level = risk.masked_fill(~seen, 1.0).clamp_min(LEVEL_FLOOR)
-    size = risk.masked_fill(~seen, 0.0)
-    error = correlation.lasting(tokens, size)
-    both = seen[:, :, None] & seen[:, None, :]
-    r = torch.where(both, k + error, 0.0)
-    r.diagonal(dim1=-2, dim2=-1).add_(level.square() - error.diagonal(dim1=-2, dim2=-1))
-    gain = torch.cholesky_solve(error, torch.linalg.cholesky(r))  # R^-1 E
+    error = correlation.lasting(tokens, risk.masked_fill(~seen, 0.0))
+    gain = torch.cholesky_solve(error, torch.linalg.cholesky(read_covariance(k, error, risk, seen)))  # R^-1 E
     residual = (tokens.take(batch.value.double())[None] - mu).masked_fill(~seen, 0.0)
     found = torch.einsum("bij,sbi->sbj", gain, residual)
     if normal is not None:
@@ -138,6 +133,22 @@ def remove_errors(
     white = batch.risk * correlation.white.sqrt().to(batch.risk.dtype)
     value = batch.value - tokens.put(found.to(batch.value.dtype), batch.value.new_zeros(len(found), *batch.risk.shape))
     return replace(batch, value=value, risk=torch.where(observed, white, batch.risk))
+
+
+def read_covariance(k: Tensor, error: Tensor, risk: Tensor, seen: Tensor) -> Tensor:
+    """Return R = K + E + W of the readings, (B, N, N), and an identity where there are none.
+
+    Parameters
+    ----------
+    k, error
+        (B, N, N) K and E.
+    risk, seen
+        (B, N) risks, of at least LEVEL_FLOOR, and where there is a reading.
+    """
+    level = risk.masked_fill(~seen, 1.0).clamp_min(LEVEL_FLOOR)
+    r = torch.where(seen[:, :, None] & seen[:, None, :], k + error, 0.0)
+    r.diagonal(dim1=-2, dim2=-1).add_(level.square() - error.diagonal(dim1=-2, dim2=-1))
+    return r
 
 
 def given(mu: Tensor, k: Tensor, x: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ from scipy.special import ndtri_exp
 from torch import Tensor
 
 from rstime.belief import LEVEL_FLOOR
-from rstime.correlation import Correlation
+from rstime.correlation import Correlation, read_covariance
 from rstime.diffusion.likelihood import FLOOR
 from rstime.gaussian import GaussianModel
 from rstime.tokens import Tokens
@@ -104,10 +104,7 @@ class Ahead:
         """Return normal score and log density of the queries' readings, (B, M), given those of the context, (B, N)."""
         context, queries = self.context.double(), self.queries.double()
         inside, cross = self._errors
-        level = self.risk.double().masked_fill(~context.exists, 1.0).clamp_min(LEVEL_FLOOR)
-        white = torch.diag_embed(level.square() - inside.diagonal(dim1=-2, dim2=-1))
-        both = context.exists[:, :, None] & context.exists[:, None, :]
-        covariance = torch.where(both, self.prior.covariance(context) + inside, 0.0) + white
+        covariance = read_covariance(self.prior.covariance(context), inside, self.risk.double(), context.exists)
         cross = cross + self.prior.between(context, queries) * context.exists[..., None]
         gain = torch.cholesky_solve(cross, torch.linalg.cholesky(covariance))
         residual = (y.double() - self.prior.mean(context)).masked_fill(~context.exists, 0.0)

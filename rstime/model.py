@@ -17,7 +17,7 @@ from rstime.fitting import Fitting, find_device, split
 from rstime.frame import Columns
 from rstime.model_answers import AnsweringModel
 from rstime.model_scores import ScoringModel
-from rstime.model_state import scaled_items, warn_of_slips
+from rstime.model_state import scale, scaled_items, warn_of_slips
 from rstime.noise_rule import NoiseRule, safe_levels
 from rstime.progress import Bar
 from rstime.risk.families import Family
@@ -27,6 +27,7 @@ from rstime.support import smallest_risks
 from rstime.training import Run, Trainer
 from rstime.transforms import suggest_transforms
 from rstime.types import Series
+from rstime.windows import prepare
 
 
 class RiskDiffusion(AnsweringModel, ScoringModel):
@@ -140,8 +141,9 @@ class RiskDiffusion(AnsweringModel, ScoringModel):
         series = families.apply(series)
         held_out = None if validation is None else self._read(validation, static, known, columns, rule)
         scaler, axis = Scaler.fit(series, transforms), Axis.fit(series, self.config.grid)
-        warn_of_slips(series, scaler)
-        items = scaled_items(series, scaler, axis)
+        scaled = scale(series, scaler)
+        warn_of_slips(series, scaled)
+        items = [prepare(one, axis) for one in scaled]
         check = None if held_out is None else scaled_items(families.apply(held_out), scaler, axis)
         learn, check = split(items, self.config.window) if check is None else (items, check)
         channels = families.families(scaler.variables)

@@ -286,9 +286,11 @@ def scale(series: Sequence[Series], scaler: Scaler) -> list[Series]:
     return scaled
 
 
-def warn_of_slips(series: Sequence[Series], scaler: Scaler) -> None:
-    """Warn of readings to learn from, of risk below the sd of their variable, that lie far from all others of it."""
-    scaled = [scaler.scale_series(one) for one in series]
+def warn_of_slips(series: Sequence[Series], scaled: Sequence[Series]) -> None:
+    """Warn of readings to learn from, of risk below the sd of their variable, that lie far from all others of it.
+
+    Given are the series, and the same in the coordinate of the model.
+    """
     value, risk = (np.concatenate([getattr(one, name) for one in scaled]) for name in ("value", "risk"))
     odd = np.zeros(risk.shape, dtype=bool)
     for column, rows in enumerate((risk < 1).T):
@@ -297,7 +299,7 @@ def warn_of_slips(series: Sequence[Series], scaler: Scaler) -> None:
         row, column = np.argwhere(odd)[0]
         starts = np.cumsum([0, *(len(one.time) for one in series)])
         place = int(np.searchsorted(starts, row, side="right")) - 1
-        reading = _reading(series[place], int(row - starts[place]), scaler.variables[column])
+        reading = _reading(series[place], int(row - starts[place]), scaled[0].variables[column])
         remedy = "What is learned from it may be wrong everywhere: mend or leave out what is wrong."
         _warn(f"value: {reading} is far from all others", int(odd.sum()), remedy)
 

@@ -24,19 +24,15 @@ from rstime.network.transformer import SIZES, Transformer
 from rstime.tokens import Tokens, pack
 from rstime.types import Batch, Bools, Floats
 from rstime.windows import Item
+from tests.oracles.priors import exponential_prior
 
 T, SHARE, MEMORY = 24, 0.5, 40.0
 PARTS: Parts = [[(SHARE, MEMORY)]]
 
 
 def true_prior(parts: Parts = PARTS) -> GaussianModel:
-    """One channel: an exponential of three steps, and a little white; half of the variance of errors lasts."""
-    prior = GaussianModel(1, 0, float(T), correlated=parts).requires_grad_(False)
-    prior.loading.zero_()
-    prior.log_own.fill_(-math.inf)
-    prior.log_own[1] = 0.0
-    prior.log_white.fill_(math.log(1e-3))
-    return prior
+    """By default with errors half of whose variance lasts."""
+    return exponential_prior(T, parts)
 
 
 def signal(length: int = T) -> Floats:

@@ -28,6 +28,7 @@ from rstime.network.transformer import SIZES, Transformer
 from rstime.tokens import Tokens
 from rstime.types import Series
 from rstime.windows import Item
+from tests.oracles.priors import exponential_prior
 
 WINDOW = 24
 
@@ -155,19 +156,9 @@ def test_batching_changes_no_more_than_the_tolerance(outspoken: RiskDiffusion) -
 # ---- long items, and calibration, under a prior that is the truth ----------------------------------------------------
 
 
-def true_prior() -> GaussianModel:
-    """One channel: an exponential of three steps, and a little white."""
-    prior = GaussianModel(1, 0, WINDOW).requires_grad_(False)
-    prior.loading.zero_()
-    prior.log_own.fill_(-math.inf)
-    prior.log_own[1] = 0.0
-    prior.log_white.fill_(math.log(1e-3))
-    return prior
-
-
 def truth(length: int) -> GaussianTruth:
     time = np.arange(length)
-    scale = float(true_prior().log_scale[1].exp())
+    scale = float(exponential_prior(WINDOW).log_scale[1].exp())
     return GaussianTruth(np.zeros(length), np.exp(-abs(time[:, None] - time) / scale) + 1e-3 * np.eye(length))
 
 
@@ -190,7 +181,7 @@ def items_of(count: int, length: int, seed: int) -> list[Item]:
 def test_long_items_go_by_the_chain_rule() -> None:
     """Windows with half a window of past: every measurement once; the likelihood of the whole, for a short memory."""
     items = items_of(3, 90, 0)
-    nats, counts = likelihood_items(Denoiser(true_prior(), None), items, float(WINDOW))
+    nats, counts = likelihood_items(Denoiser(exponential_prior(WINDOW), None), items, float(WINDOW))
     for item, found, count in zip(items, nats, counts, strict=True):
         assert count == np.isfinite(item.risk).sum()
         want = truth(90).log_density(item.value.ravel().astype(float), item.risk.ravel().astype(float))
@@ -201,7 +192,7 @@ def test_long_items_go_by_the_chain_rule() -> None:
 def test_scores_are_the_residuals_to_what_the_other_folds_predict(block: int) -> None:
     """And the surprise is z^2 / 2 + ln sd + ln(2 pi) / 2, the sd over that of a reading with nothing else known."""
     (item,) = items_of(1, WINDOW, 1)
-    (found,) = score_items(Denoiser(true_prior(), None), [item], float(WINDOW), 4, block)
+    (found,) = score_items(Denoiser(exponential_prior(WINDOW), None), [item], float(WINDOW), 4, block)
     score, surprise = found[..., 0]
     value, risk = item.value[:, 0].astype(float), item.risk[:, 0].astype(float)
     assert np.array_equal(np.isfinite(score), np.isfinite(risk))
@@ -222,9 +213,9 @@ def test_linear_cost_form_of_the_prior_gives_the_same() -> None:
     network = Transformer(SIZES["tiny"], 1, 0, WINDOW).requires_grad_(False)
     torch.nn.init.normal_(network.head.weight, std=0.05, generator=torch.Generator().manual_seed(0))
     chain = GaussianModel(1, 0, WINDOW, joint=False).requires_grad_(False)
-    chain.load_state_dict(true_prior().state_dict())
+    chain.load_state_dict(exponential_prior(WINDOW).state_dict())
     items = [item.rows(slice(0, length)) for item, length in zip(items_of(2, 12, 3), (9, 5), strict=True)]
-    dense, linear = (Denoiser(prior, network).eval() for prior in (true_prior(), chain))
+    dense, linear = (Denoiser(prior, network).eval() for prior in (exponential_prior(WINDOW), chain))
     found, want = (likelihood_items(denoiser, items, float(WINDOW))[0] for denoiser in (linear, dense))
     np.testing.assert_allclose(found, want, atol=1e-4)
     for a, b in zip(*(score_items(denoiser, items, float(WINDOW), 2) for denoiser in (linear, dense)), strict=True):
@@ -233,7 +224,7 @@ def test_linear_cost_form_of_the_prior_gives_the_same() -> None:
 
 def test_p_is_uniform_where_model_and_risks_are_right_and_tiny_at_faults() -> None:
     """Items longer than a window; then a twentieth of the readings is off by four sd of the signal."""
-    items, denoiser = items_of(30, 60, 2), Denoiser(true_prior(), None)
+    items, denoiser = items_of(30, 60, 2), Denoiser(exponential_prior(WINDOW), None)
     good = np.concatenate([s[0].ravel() for s in score_items(denoiser, items, float(WINDOW), 8)])
     p = 2 * stats.norm.sf(np.abs(good[np.isfinite(good)]))
     assert len(p) > 1300
@@ -250,7 +241,7 @@ def test_p_is_uniform_where_model_and_risks_are_right_and_tiny_at_faults() -> No
 
 def test_surprise_of_good_readings_is_1_42_where_the_others_tell_nothing_and_less_where_they_tell() -> None:
     """The entropy of a standard normal number; items of a single reading, then the same among others."""
-    items, denoiser = items_of(400, 4, 5), Denoiser(true_prior(), None)
+    items, denoiser = items_of(400, 4, 5), Denoiser(exponential_prior(WINDOW), None)
     alone = [replace(item, risk=np.where(np.arange(4)[:, None] == 2, item.risk, np.float32(np.inf))) for item in items]
     among, single = (
         np.array([s[1, 2, 0] for s in score_items(denoiser, some, float(WINDOW), 4)]) for some in (items, alone)
