@@ -107,28 +107,30 @@ def _lines(path: Path) -> list[int]:
     with _naming(path), _opened(path, "rb") as file:
         if b"\0" in file.read(1000):
             raise DataError("table", f"{path} is not UTF-8 (zero bytes, as in UTF-16)", UTF_8)
-    lines: list[int] = []
-    long: list[tuple[int, int]] = []
-    width, line = 0, 1
-    with _naming(path), _opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=_separator(path))
-        for row in rows:
-            if len(row) > 1 or (row and row[0].strip()):  # pandas passes over empty lines
-                if not width:
-                    width = len(row)
-                    _check_header(path, row)
-                else:
-                    lines.append(line)
-                    if len(row) > width:
-                        long.append((line, len(row)))
-            line = rows.line_num + 1
+    rows = _rows(path)
+    header = next(rows, (1, []))[1]
+    _check_header(path, header)
+    widths = {line: len(row) for line, row in rows}
+    long = {line: width for line, width in widths.items() if width > len(header)}
     if long:
+        line, width = next(iter(long.items()))
         more = f" (and {len(long) - 1} more)" if len(long) > 1 else ""
-        problem = f"line {long[0][0]} of {path} has {long[0][1]} fields{more}, the header {width}"
+        problem = f"line {line} of {path} has {width} fields{more}, the header {len(header)}"
         text = f"text that holds {_separator(path)!r} in double quotes"
         remedy = f"Write decimals with a point (1.5), {text}, and a name for every column."
         raise DataError("table", problem, remedy)
-    return lines
+    return list(widths)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row but empty ones, which pandas passes over, and the line at which it begins."""
+    line = 1
+    with _naming(path), _opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=_separator(path))
+        for row in rows:
+            if len(row) > 1 or (row and row[0].strip()):
+                yield line, row
+            line = rows.line_num + 1
 
 
 def _check_header(path: Path, header: list[str]) -> None:
